@@ -1,0 +1,40 @@
+"""Identifiers and digests.
+
+Identifiers are UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness, so that they sort by
+the time they were made and need no sequence in any database.
+"""
+
+import hashlib
+import os
+import time
+from typing import Any
+
+import orjson
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 in its canonical text form."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def canonical(document: Any) -> bytes:
+    """The document as JSON with sorted keys and no spaces: equal documents give equal bytes."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS, default=_number)
+
+
+def digest(document: Any) -> str:
+    """SHA-256 of the canonical form, in lower-case hex."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def _number(value: Any) -> orjson.Fragment:
+    """An exact decimal, written as it was read."""
+    from decimal import Decimal
+
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(f"{type(value).__name__} has no JSON form")
