@@ -1,0 +1,36 @@
+"""What is being called: every way in becomes one `Call`."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas.decision import Kind
+
+Content = Literal["none", "json", "opaque"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing that somebody wants done, whatever protocol it came by.
+
+    `tool` is the name within its server: `send_money` over MCP, `POST /v1/items` over HTTP,
+    `authorize` for the treasury. `arguments` are parsed once, by `schemas.strict_json`; what is sent
+    upstream is the very body that they were parsed from.
+    """
+
+    kind: Kind
+    server: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    host: str = ""
+    method: str = ""
+    path: str = ""
+    content: Content = "none"
+    workflow_id: str = ""
+    session_id: str = ""
+    policy_version: str | None = None
+    correlation_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """The action's name, as policy documents write it: `server.tool`."""
+        return f"{self.server}.{self.tool}"

@@ -1,0 +1,15 @@
+"""Who is calling: a credential becomes a principal by the server's own mapping, or the call ends."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An agent that proved who it is. Role and tenant come from the registry, never from the caller."""
+
+    id: str
+    role: str
+    tenant: str
+    method: Literal["api_key", "jwt", "mtls"]
+    user: str | None = None

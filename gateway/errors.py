@@ -1,0 +1,67 @@
+"""Why the gateway says no, or cannot say anything.
+
+    Refusal                     every answer that is not the upstream's own
+    ├── Unauthenticated         401: no credential, or not a valid one
+    ├── Denied                  403: policy (or a budget, a ceiling, a lockout) says no; has reasons
+    ├── BadRequest              400, 405, 413, 422, 431: the request itself is at fault
+    ├── UpstreamFailed          502, 504: the tool could not be reached, or answered garbage
+    │   └── OutcomeUnknown      the request was sent and the tool may have acted
+    └── Unavailable             503: something that we need is gone; carries Retry-After
+
+Each carries its code (`schemas.codes`), from which its HTTP status follows. The edges catch `Refusal`
+alone and write it in their own protocol.
+"""
+
+from typing import Any
+
+from schemas.codes import STATUS
+
+
+class Refusal(Exception):
+    """Nothing (more) reaches the tool. `detail` is for people, `code` for machines."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: Any,
+        *,
+        reasons: tuple[dict[str, Any], ...] = (),
+        approval_id: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.reasons = reasons
+        self.approval_id = approval_id
+        self.retry_after_s = retry_after_s
+        self.decision_id: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the code stands for."""
+        return STATUS[self.code]
+
+
+class Unauthenticated(Refusal):
+    """The caller is not known."""
+
+
+class Denied(Refusal):
+    """The caller is known and may not."""
+
+
+class BadRequest(Refusal):
+    """The request cannot be understood in only one way, or breaks a limit."""
+
+
+class UpstreamFailed(Refusal):
+    """The tool certainly did not act, or answered with an error that we could not pass on."""
+
+
+class OutcomeUnknown(UpstreamFailed):
+    """The request was sent and no (whole) answer came: the tool may have acted."""
+
+
+class Unavailable(Refusal):
+    """OPA, the treasury or the journal did not answer in time: refused, nothing upstream."""
