@@ -165,7 +165,7 @@ class Story:
         ) as operator:
             async with asyncio.timeout(EVENTS_S):
                 while True:
-                    query = {"workflow_id": self.workflow_id, "limit": 100}
+                    query = {"workflow_id": self.workflow_id, "limit": "100"}
                     events = (await operator.get("/v1/events", params=query)).json()["items"]
                     if wanted <= {event["event_type"] for event in events}:
                         break
