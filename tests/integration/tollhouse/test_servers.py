@@ -1,0 +1,68 @@
+"""The embedded servers are real, want credentials, and end when they are told to."""
+
+import asyncpg
+import nats.errors as nats_errors
+import pytest
+from nats import connect
+
+from tests.fixtures.servers import NatsServer, PostgresServer, StartOpa
+
+
+@pytest.mark.requirement("OPS-01")
+async def test_postgres_is_18_and_each_test_has_a_database_of_its_own(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        assert (await connection.fetchval("SHOW server_version")).startswith("18.")
+        assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.requirement("SEC-03")
+@pytest.mark.parametrize("password", ["", "wrong"])
+async def test_postgres_refuses_a_role_without_its_password(postgres: PostgresServer, password: str) -> None:
+    dsn = postgres.dsn_of(postgres.admin_dsn, "postgres", password)
+    with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
+        await asyncpg.connect(dsn)
+
+
+@pytest.mark.requirement("SEC-03")
+async def test_nats_gives_the_relay_its_own_subjects_alone(nats: NatsServer) -> None:
+    complaints: list[str] = []
+
+    async def complain(error: Exception) -> None:
+        complaints.append(str(error))
+
+    relay = await connect(nats.urls["relay"], inbox_prefix=b"_INBOX.relay", error_cb=complain)
+    try:
+        await relay.publish("treasury.executed", b"{}")
+        await relay.flush()
+        assert complaints == []
+        await relay.publish("gateway.decided", b"{}")
+        await relay.flush()
+        assert "permissions violation" in complaints[0].lower()
+    finally:
+        await relay.close()
+
+
+@pytest.mark.requirement("SEC-03")
+async def test_nats_refuses_a_stranger(nats: NatsServer) -> None:
+    address = nats.url.split("@")[1]
+
+    async def ignore(_error: Exception) -> None: ...
+
+    with pytest.raises((nats_errors.Error, OSError)):
+        await connect(f"nats://{address}", allow_reconnect=False, connect_timeout=2, error_cb=ignore)
+
+
+@pytest.mark.requirement("OPS-01")
+async def test_opa_answers_on_its_socket_and_ends(start_opa: StartOpa, tmp_path) -> None:
+    (tmp_path / "one.rego").write_text("package one\n\nanswer := 42\n")
+    server = start_opa([tmp_path])
+    assert server.opa.is_ready()
+    server.kill()
+    assert not server.opa.is_ready()
+    server.start()
+    assert server.opa.is_ready()
+    server.stop()
+    assert server.child.code() == 0

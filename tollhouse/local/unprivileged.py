@@ -1,0 +1,80 @@
+"""Who PostgreSQL runs as: it refuses to be root.
+
+An ordinary user needs nothing. Root gets a user namespace in which the very same user id looks like another
+one: no file changes hands. Where the kernel or a container forbids that, a system user takes over, in a
+folder that it can reach.
+"""
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tollhouse.local.child import StartFailed
+
+MAPPED_ID = 1000
+SYSTEM_USERS = ("postgres", "nobody")
+SYSTEM_FOLDER = Path("/var/lib/tollhouse")
+PROBE_TIMEOUT_S = 5
+NAMESPACE = ("unshare", "--user", f"--map-user={MAPPED_ID}", f"--map-group={MAPPED_ID}")
+
+
+@dataclass(frozen=True)
+class Unprivileged:
+    """How to run a command as somebody who is not root.
+
+    prefix: words before the command. user: the system user, None for our own. folder: where its files go.
+    """
+
+    folder: Path
+    prefix: tuple[str, ...] = ()
+    user: str | None = None
+
+    @classmethod
+    def find(cls, folder: Path, binaries: Path) -> "Unprivileged":
+        """The first way that works here; StartFailed, saying what was tried, when none does."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() != 0:
+            return cls(folder)
+        if _works(NAMESPACE):
+            return cls(folder, prefix=NAMESPACE)
+        return _as_system_user(folder, binaries)
+
+
+def _works(prefix: tuple[str, ...], user: str | None = None, command: str = "true") -> bool:
+    if prefix and shutil.which(prefix[0]) is None:
+        return False
+    try:
+        run = subprocess.run(
+            [*prefix, command, "--version"],
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+            user=user,
+            cwd="/",
+        )
+    except OSError:
+        return False
+    return run.returncode == 0
+
+
+def _as_system_user(folder: Path, binaries: Path) -> Unprivileged:
+    """A folder outside of the data folder, which is closed to everyone else."""
+    for name in SYSTEM_USERS:
+        if name not in {entry.pw_name for entry in pwd.getpwall()}:
+            continue
+        if not _works((), name, str(binaries / "postgres")):
+            continue
+        place = SYSTEM_FOLDER / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+        SYSTEM_FOLDER.mkdir(mode=0o711, parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
+        shutil.chown(place, name)
+        return Unprivileged(place, user=name)
+    raise StartFailed(
+        "PostgreSQL refuses to run as root, and no way around that works here: user namespaces are not "
+        f"allowed (unshare --user), and none of the system users {', '.join(SYSTEM_USERS)} can run "
+        f"{binaries / 'postgres'}.\nRun tollhouse as an ordinary user, or allow user namespaces."
+    )
