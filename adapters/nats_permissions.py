@@ -1,0 +1,89 @@
+"""Who may say and hear what on the event bus: one identity a service, each with its own few subjects.
+
+Every identity has an inbox prefix of its own, so that nobody hears the answers meant for another.
+Publishing to a stream needs no right on the JetStream API; only control may make streams and consumers.
+There is no user without a password and no default user: whoever shows no credentials gets nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Identity = Literal["gateway", "relay", "control"]
+
+EVENTS_STREAM: Final = "TOLLHOUSE_EVENTS"
+DEAD_LETTERS_STREAM: Final = "DEAD_LETTERS"
+DEAD_LETTERS_PREFIX: Final = "dead_letters"
+EVENT_SUBJECTS: Final = (
+    "treasury.>",
+    "gateway.>",
+    "approval.>",
+    "lockout.>",
+    "compliance.>",
+    "workflow.>",
+    "agent.>",
+    "policy.>",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Subjects that an identity may publish on and subscribe to; nothing else."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def inbox_prefix(identity: str) -> str:
+    """Where answers to this identity go."""
+    return f"_INBOX.{identity}"
+
+
+def _owner_of_streams() -> tuple[str, ...]:
+    streams = (EVENTS_STREAM, DEAD_LETTERS_STREAM)
+    return (
+        *(f"$JS.API.STREAM.{verb}.{stream}" for stream in streams for verb in ("CREATE", "UPDATE", "INFO")),
+        *(f"$JS.API.CONSUMER.{verb}.{EVENTS_STREAM}.>" for verb in ("CREATE", "MSG.NEXT")),
+        f"$JS.ACK.{EVENTS_STREAM}.>",
+    )
+
+
+def _rights(identity: Identity, *publish: str) -> Rights:
+    return Rights(publish, (f"{inbox_prefix(identity)}.>",))
+
+
+RIGHTS: Final[Mapping[Identity, Rights]] = {
+    "gateway": _rights("gateway", "gateway.>"),
+    "relay": _rights("relay", "treasury.>"),
+    "control": _rights(
+        "control",
+        "approval.>",
+        "lockout.>",
+        "compliance.>",
+        "policy.>",
+        f"{DEAD_LETTERS_PREFIX}.>",
+        *_owner_of_streams(),
+    ),
+}
+
+
+def authorization(passwords: Mapping[Identity, str]) -> str:
+    """The `authorization` block of nats-server.conf for these identities and their passwords.
+
+    The text holds the passwords: the file that it goes into is 0600.
+    """
+    users = [
+        {
+            "user": identity,
+            "password": password,
+            "permissions": {
+                "publish": {"allow": list(RIGHTS[identity].publish)},
+                "subscribe": {"allow": list(RIGHTS[identity].subscribe)},
+            },
+        }
+        for identity, password in passwords.items()
+    ]
+    if not all(passwords.values()):
+        raise ValueError("every identity on the bus needs a password")
+    return f"authorization {{\n  timeout: 2\n  users: {json.dumps(users, indent=2)}\n}}\n"
