@@ -1,0 +1,242 @@
+"""One kept-alive connection: a request goes out, an answer comes in, one at a time.
+
+An `asyncio.Protocol` without streams, and without a task unless a request's body is streamed. The server
+is held back (`pause_reading`) while the reader of the body is slower than it. The connection goes back to
+its pool at the last byte of an answer, which may be before anybody has read the body: what has arrived
+stays with the `Response`.
+"""
+
+import asyncio
+import select
+from collections.abc import AsyncIterable, Callable
+from typing import cast
+
+from adapters import http1_request
+from adapters.http1_answer import Answer, BrokenAnswer, ConnectFailed, HTTPError, Limits, NoAnswer
+from adapters.http1_response import Response
+
+
+class Connection(asyncio.Protocol):
+    """The wire. `released` is called when the next request may use it; `lost` once, when it is gone."""
+
+    __slots__ = (
+        "_answer",
+        "_drained",
+        "_held",
+        "_limits",
+        "_lost",
+        "_paused",
+        "_poll",
+        "_released",
+        "_response",
+        "_timer",
+        "_transport",
+        "_upload",
+        "idle_since_s",
+        "loop",
+        "used",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        released: "Callable[[Connection], None]",
+        lost: "Callable[[Connection], None]",
+    ) -> None:
+        self.loop = loop
+        self.used = False
+        self.idle_since_s = 0.0
+        self._limits = limits
+        self._released = released
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
+        self._answer: Answer | None = None
+        self._response: Response | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._held = False
+        self._paused = False
+        self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it can carry a request."""
+        return self._transport is not None
+
+    @property
+    def _flushed(self) -> bool:
+        return self._transport is not None and not self._transport.get_write_buffer_size()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open and nothing has come: no farewell, and no answer that nobody asked for."""
+        return self._transport is not None and not self._poll.poll(0)
+
+    async def exchange(
+        self,
+        head: bytes,
+        body: bytes | AsyncIterable[bytes] | None,
+        *,
+        head_only: bool,
+        timeout_s: float,
+        stall_s: float,
+    ) -> Response:
+        """Send one request and wait for the head of its answer, `timeout_s` from the last byte sent."""
+        transport = self._transport
+        if transport is None:
+            raise ConnectFailed("the connection is closed")
+        answer = self._answer = Answer(self._limits, head_only=head_only)
+        response = self._response = Response(answer, self, stall_s)
+        self._await_head(timeout_s)
+        if body is None or isinstance(body, bytes):
+            transport.write(head + body if body else head)
+        else:
+            transport.write(head)
+            self._upload = self.loop.create_task(self._send(body, timeout_s))
+            self._upload.add_done_callback(self._sent)
+        try:
+            return await response.arrived(self.loop)
+        except asyncio.CancelledError:
+            response.close()
+            raise
+
+    def _await_head(self, timeout_s: float) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(
+            timeout_s, self.fail, NoAnswer(f"no answer within {timeout_s} s", timed_out=True)
+        )
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _send(self, body: AsyncIterable[bytes], timeout_s: float) -> None:
+        async for data in body:
+            if data:
+                await self._write(http1_request.chunk(data), timeout_s)
+        await self._write(http1_request.LAST_CHUNK, timeout_s)
+
+    async def _write(self, data: bytes, timeout_s: float) -> None:
+        if self._transport is None:
+            raise NoAnswer("the connection ended within the request")
+        self._transport.write(data)
+        if self._timer is not None:
+            self._await_head(timeout_s)
+        if self._paused:
+            self._drained = self.loop.create_future()
+            await self._drained
+
+    def _sent(self, upload: "asyncio.Task[None]") -> None:
+        """The upload is over; what its source raised ends the exchange, and is the error's cause."""
+        self._upload = None
+        cause = None if upload.cancelled() else upload.exception()
+        if cause is not None and self._answer is not None:
+            error = self._broken_off("the body of the request broke off")
+            error.__cause__ = cause
+            self.fail(error)
+
+    def read_on(self, answer: Answer) -> None:
+        """Let the server go on, once its reader has caught up."""
+        if self._held and answer.buffered_bytes <= self._limits.buffer_bytes_max // 2:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._held and self._transport is not None:
+            self._transport.resume_reading()
+        self._held = False
+
+    def fail(self, error: HTTPError) -> None:
+        """End the exchange that is under way with this error, and the connection with it."""
+        self._end(error)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way; a reader still waiting is told."""
+        if self._upload is not None:
+            self._upload.cancel()
+        if self._transport is None:
+            return
+        self._transport.abort()
+        self._transport = None
+        self._drain()
+        self._lost(self)
+        self._end(self._broken_off("the connection was closed here"))
+
+    def _broken_off(self, why: str) -> HTTPError:
+        answer = self._answer
+        if answer is None or answer.headed:
+            return BrokenAnswer(why)
+        return NoAnswer(why, untouched=not answer.started)
+
+    def _end(self, error: HTTPError | None) -> None:
+        """The answer will get no more: it is whole (no error), or this is why it is not."""
+        self._stop_timer()
+        response, answer = self._response, self._answer
+        self._response = self._answer = None
+        if response is not None and answer is not None:
+            answer.error = error
+            response.notify(detached=True)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        answer, response = self._answer, self._response
+        if answer is None or response is None or self._transport is None:
+            self.abort()
+            return
+        try:
+            answer.feed(data)
+        except HTTPError as error:
+            self.fail(error)
+            return
+        if answer.ended:
+            self._finish(answer)
+        else:
+            if answer.buffered_bytes > self._limits.buffer_bytes_max and not self._held:
+                self._held = True
+                self._transport.pause_reading()
+            if answer.headed:
+                self._stop_timer()
+            response.notify(detached=False)
+
+    def _finish(self, answer: Answer) -> None:
+        self._end(None)
+        if answer.reusable and self._upload is None and self._flushed:
+            self._resume()
+            self.used = True
+            self.idle_since_s = self.loop.time()
+            self._released(self)
+        else:
+            self.abort()
+
+    def eof_received(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        try:
+            answer.end_of_stream()
+        except HTTPError as error:
+            self.fail(error)
+        else:
+            self._finish(answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.fail(self._broken_off("the connection was lost"))
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
