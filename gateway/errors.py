@@ -12,9 +12,12 @@ Each carries its code (`schemas.codes`), from which its HTTP status follows. The
 alone and write it in their own protocol.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.codes import STATUS
+
+if TYPE_CHECKING:
+    from gateway.pipeline import Permit
 
 
 class Refusal(Exception):
@@ -48,7 +51,9 @@ class Unauthenticated(Refusal):
 
 
 class Denied(Refusal):
-    """The caller is known and may not."""
+    """The caller is known and may not. `permit` is the call as it was judged, once it is on the journal."""
+
+    permit: "Permit | None" = None
 
 
 class BadRequest(Refusal):

@@ -9,6 +9,15 @@ Content = Literal["none", "json", "opaque"]
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A tool server as the registry knows it. `url` has no trailing slash."""
+
+    name: str
+    kind: Literal["http", "mcp"]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One thing that somebody wants done, whatever protocol it came by.
 

@@ -5,10 +5,15 @@ a missing or malformed member: all of these refuse.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.classify import Call
 from gateway.core.identify import Principal
+from gateway.errors import Denied, Unavailable
+from schemas.codes import STATUS
+
+OBLIGATIONS: Final = frozenset({"approval", "hold", "rate_limit", "redact"})
+MET: Final = frozenset({"approval", "hold", "rate_limit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,9 @@ class Verdict:
     obligations: dict[str, Any]
     version: str
     revision: str
+
+
+UNDECIDED: Final = Verdict(allow=False, reasons=(), obligations={}, version="", revision="")
 
 
 def document(call: Call, principal: Principal, spend: Spend | None, at: str) -> dict[str, Any]:
@@ -66,3 +74,49 @@ def document(call: Call, principal: Principal, spend: Spend | None, at: str) -> 
             "policy_version": call.policy_version,
         },
     }
+
+
+def read(decision: Any) -> Verdict:
+    """Policy's answer to one question, checked member by member.
+
+    Raises `Unavailable` (policy_unavailable) for an answer of any other shape: a policy that cannot be
+    understood is as good as none.
+    """
+    match decision:
+        case {
+            "allow": bool(allow),
+            "reasons": list(reasons),
+            "obligations": dict(obligations),
+            "policy": {"version": str(version), "revision": str(revision)},
+        } if _are_reasons(reasons) and (allow or reasons) and _are_obligations(obligations):
+            return Verdict(allow, tuple(reasons), obligations, version, revision)
+    raise Unavailable("policy_unavailable", "the policy's answer is not a decision", retry_after_s=1)
+
+
+def require(verdict: Verdict) -> None:
+    """Raises `Denied`, with the first reason's code, unless the call may go on as the gateway can let it."""
+    if verdict.allow is not True:
+        first = verdict.reasons[0]
+        code = first["code"] if STATUS.get(first["code"]) == 403 else "tool_not_allowed"
+        raise Denied(code, first["message"], reasons=verdict.reasons)
+    for name, asked in verdict.obligations.items():
+        if asked and (name not in MET or name == "approval"):
+            why = f"policy asks for {name!r}, which this gateway cannot meet"
+            raise Denied("obligation_unmet", why, reasons=({"code": "obligation_unmet", "message": why},))
+
+
+def _are_reasons(reasons: list[Any]) -> bool:
+    return all(
+        isinstance(reason, dict)
+        and isinstance(reason.get("code"), str)
+        and isinstance(reason.get("message"), str)
+        for reason in reasons
+    )
+
+
+def _are_obligations(obligations: dict[str, Any]) -> bool:
+    """`redact` is a list, all the others are objects; an empty one asks for nothing."""
+    return all(
+        isinstance(asked, list if name == "redact" else dict) or name not in OBLIGATIONS
+        for name, asked in obligations.items()
+    )

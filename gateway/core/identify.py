@@ -1,7 +1,13 @@
 """Who is calling: a credential becomes a principal by the server's own mapping, or the call ends."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+
+class Credential(NamedTuple):
+    """What the caller showed: a bearer (an API key or a JWT) or nothing."""
+
+    bearer: str | None
 
 
 @dataclass(frozen=True, slots=True)

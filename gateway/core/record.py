@@ -1,0 +1,127 @@
+"""What goes on the journal: the records of `schemas.record`, as bytes.
+
+A refusal is one record, `decided` with `allow: false`. A call that goes on has two: `decided` before anything
+is forwarded, `completed` when its outcome is known.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.core.settle import Ending, Settlement
+from gateway.errors import Refusal
+from schemas.ids import canonical, digest
+
+if TYPE_CHECKING:
+    from gateway.pipeline import Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the journal. `due` is the settlement that the treasury has yet to hear, if there is one;
+    `hold_id` names the hold whose earlier due is replaced by this one."""
+
+    decision_id: str
+    event: Literal["decided", "completed"]
+    tenant: str
+    principal: str
+    record: bytes
+    hold_id: str | None = None
+    due: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a forwarded call ended. `status` is the upstream's HTTP status, 0 without one."""
+
+    outcome: Ending
+    status: int
+    code: str | None
+    duration_ms: int
+    journal_entry_id: str | None
+
+
+def decided(permit: "Permit", due: Settlement | None = None) -> Entry:
+    """The record of a call that may go on; `due` is how its hold ends if nothing else is ever known."""
+    verdict = permit.verdict
+    return _entry(permit, "decided", _decided(permit, verdict.allow, verdict.reasons), due)
+
+
+def refused(permit: "Permit", refusal: Refusal) -> Entry:
+    """The record of a refusal, by policy or by anything before and after it."""
+    reasons = refusal.reasons or ({"code": refusal.code, "message": _message(refusal)},)
+    return _entry(permit, "decided", _decided(permit, False, reasons), None)
+
+
+def completed(permit: "Permit", ended: Ended, at: str, due: Settlement | None) -> Entry:
+    """The record of an outcome; `due` is what the treasury could not be told yet."""
+    document = _common(permit, at) | {
+        "outcome": ended.outcome,
+        "status": ended.status,
+        "code": ended.code,
+        "duration_ms": ended.duration_ms,
+        "hold_id": permit.hold_id,
+        "journal_entry_id": ended.journal_entry_id,
+    }
+    return _entry(permit, "completed", document, due)
+
+
+def _entry(
+    permit: "Permit", event: Literal["decided", "completed"], document: dict[str, Any], due: Settlement | None
+) -> Entry:
+    return Entry(
+        decision_id=permit.decision_id,
+        event=event,
+        tenant=permit.principal.tenant,
+        principal=permit.principal.id,
+        record=canonical(document),
+        hold_id=permit.hold_id,
+        due=due,
+    )
+
+
+def _common(permit: "Permit", at: str) -> dict[str, Any]:
+    return {
+        "decision_id": permit.decision_id,
+        "at": at,
+        "tenant": permit.principal.tenant,
+        "workflow_id": permit.call.workflow_id,
+        "correlation_id": permit.call.correlation_id,
+    }
+
+
+def _decided(permit: "Permit", allow: bool, reasons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    call, principal, verdict, spend = permit.call, permit.principal, permit.verdict, permit.spend
+    return _common(permit, permit.at) | {
+        "principal": {
+            "id": principal.id,
+            "role": principal.role,
+            "tenant": principal.tenant,
+            "user": principal.user,
+            "method": principal.method,
+        },
+        "action": {"kind": call.kind, "name": call.name},
+        "resource": {
+            "server": call.server,
+            "host": call.host,
+            "method": call.method,
+            "path": call.path,
+            "content": call.content,
+        },
+        "arguments_sha256": digest(call.arguments),
+        "spend": spend
+        and {
+            "amount_cents": spend.amount_cents,
+            "currency": spend.currency,
+            "purpose": spend.purpose,
+            "payee": spend.payee,
+        },
+        "allow": allow,
+        "reasons": reasons,
+        "obligations": verdict.obligations,
+        "policy": {"version": verdict.version, "revision": verdict.revision},
+        "hold_id": permit.hold_id,
+    }
+
+
+def _message(refusal: Refusal) -> str:
+    return refusal.detail if isinstance(refusal.detail, str) else "the request is not valid"

@@ -1,0 +1,58 @@
+"""How a paid call's hold ends, told from how the call ended.
+
+Success captures. A failure that is certain voids, unless the price says that the tool's own error is
+charged. When the tool may have acted, the hold stays as `unknown` and is reconciled: it is never released
+and never charged by guessing.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from gateway.core.hold import charged_on_error
+
+if TYPE_CHECKING:
+    from gateway.pipeline import Permit
+
+Ending = Literal["succeeded", "failed", "unknown"]
+Act = Literal["capture", "void", "unknown"]
+
+
+class Settlement(NamedTuple):
+    """What the treasury is to be told of one hold; kept in the journal until it has heard.
+
+    `amount_cents` and `recipient_account` are those of a capture.
+    """
+
+    hold_id: str
+    act: Act
+    tenant: str
+    principal: str
+    correlation_id: str
+    amount_cents: int
+    recipient_account: str
+
+    def document(self) -> dict[str, Any]:
+        """As the journal keeps it."""
+        return self._asdict()
+
+
+def settlement(permit: "Permit", ending: Ending, status: int) -> Settlement:
+    """The settlement of a permit that has a hold. `status` is the tool's HTTP status, 0 without an answer."""
+    if permit.hold_id is None or permit.spend is None:
+        raise ValueError("only a permit with a hold can be settled")
+    return Settlement(
+        hold_id=permit.hold_id,
+        act=_act(ending, answered=status > 0, charged=charged_on_error(permit.verdict)),
+        tenant=permit.principal.tenant,
+        principal=permit.principal.id,
+        correlation_id=permit.call.correlation_id,
+        amount_cents=permit.spend.amount_cents,
+        recipient_account=permit.spend.payee,
+    )
+
+
+def _act(ending: Ending, *, answered: bool, charged: bool) -> Act:
+    if ending == "unknown":
+        return "unknown"
+    if ending == "succeeded" or (answered and charged):
+        return "capture"
+    return "void"

@@ -1,0 +1,285 @@
+"""The way in: what every request must be before anybody looks at what it asks for.
+
+Refused here: two ways to find the body's end, a missing or second Host, upgrades, too many headers, two
+credentials at once. Dropped here: every header by which a caller could claim to be somebody, or could make
+a tool do another thing than what was judged (`X-HTTP-Method-Override`, `X-Original-URL`), hop-by-hop
+headers, and the caller's own credentials, cookies among them. An underscore counts as a hyphen, since many
+servers read it as one.
+
+A correlation id is taken from the caller only if it is well formed; every answer carries one.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import orjson
+
+from gateway.config import Settings
+from gateway.core.identify import Credential
+from gateway.errors import BadRequest, Refusal, Unauthenticated
+from schemas.codes import error_body
+from schemas.ids import new_id
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+GONE: Final = "tollhouse.gone"
+JSON: Final = (b"content-type", b"application/json")
+RETRY_AFTER_S: Final = 1
+
+_CORRELATION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_READ_HERE: Final = frozenset(
+    b"host content-length transfer-encoding connection upgrade expect"
+    b" authorization x-api-key x-correlation-id".split()
+)
+_HOP_BY_HOP: Final = frozenset(b"keep-alive proxy-connection te trailer trailers http2-settings".split())
+_CLAIMS: Final = frozenset(
+    b"cookie forwarded via from remote-user x-real-ip x-cluster-client-ip true-client-ip cf-connecting-ip"
+    b" x-original-url x-rewrite-url x-original-uri x-original-host x-host"
+    b" x-http-method x-http-method-override x-method-override"
+    b" x-decision-id x-workflow-id ssl-client-cert client-cert client-cert-chain".split()
+)
+_CLAIM_PREFIXES: Final = (
+    b"x-agent",
+    b"x-user",
+    b"x-role",
+    b"x-tenant",
+    b"x-principal",
+    b"x-auth",
+    b"x-forwarded",
+    b"x-tollhouse",
+    b"x-client-",
+    b"x-ssl-",
+    b"x-spiffe",
+    b"x-remote-",
+    b"x-envoy-",
+    b"proxy-",
+)
+_NEVER_HOP_BY_HOP: Final = frozenset(
+    b"content-type content-encoding content-length host transfer-encoding".split()
+)
+
+
+@lru_cache(maxsize=1_024)
+def disposition(name: bytes) -> Literal["pass", "read", "drop"]:
+    """What becomes of a request's header, by its lower-case name."""
+    plain = name.replace(b"_", b"-")
+    if plain in _READ_HERE:
+        return "read" if plain == name else "drop"
+    if plain in _HOP_BY_HOP or plain in _CLAIMS or plain.startswith(_CLAIM_PREFIXES):
+        return "drop"
+    return "pass"
+
+
+class Request:
+    """One request, its head already checked.
+
+    `headers` may be sent on; `raw_path` and `query` are the very bytes that came. `length` is the body's size
+    in bytes, None when it comes in chunks.
+    """
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_whole",
+        "correlation_id",
+        "credential",
+        "headers",
+        "host",
+        "length",
+        "method",
+        "query",
+        "raw_path",
+        "scope",
+        "settings",
+        "started",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+        self.scope = scope
+        self.settings = settings
+        self._receive = receive
+        self._send = send
+        self.method: str = scope["method"]
+        self.raw_path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: list[Header] = []
+        self.host = b""
+        self.length: int | None = 0
+        self.credential = Credential(None)
+        self.correlation_id = ""
+        self.started = False
+        self._whole = False
+
+    def check(self) -> None:
+        """Read the head. Raises `BadRequest` or `Unauthenticated`; `correlation_id` is set in any case."""
+        read = self._sort(self.scope["headers"])
+        given = read.get(b"x-correlation-id", ())
+        well_formed = len(given) == 1 and _CORRELATION.fullmatch(given[0])
+        self.correlation_id = given[0].decode() if well_formed else new_id()
+        self._check_head(read)
+        self.credential = _credential(read.get(b"authorization", ()), read.get(b"x-api-key", ()))
+
+    def _sort(self, headers: list[Header]) -> dict[bytes, list[bytes]]:
+        read: dict[bytes, list[bytes]] = {}
+        for header in headers:
+            what = disposition(header[0])
+            if what == "pass":
+                self.headers.append(header)
+            elif what == "read":
+                read.setdefault(header[0], []).append(header[1])
+        return read
+
+    def _check_head(self, read: dict[bytes, list[bytes]]) -> None:
+        if len(self.scope["headers"]) > self.settings.header_count_max:
+            raise BadRequest("headers_too_large", f"more than {self.settings.header_count_max} headers")
+        hosts = read.get(b"host", ())
+        if len(hosts) != 1 or not hosts[0]:
+            raise BadRequest("malformed", "exactly one Host header is needed")
+        self.host = hosts[0]
+        if b"upgrade" in read or self.method == "CONNECT":
+            raise BadRequest("malformed", "upgrades and tunnels are not served here")
+        self._check_connection(read.get(b"connection", ()))
+        self.length = _length(read.get(b"content-length", ()), read.get(b"transfer-encoding", ()))
+        self._whole = self.length == 0
+
+    def _check_connection(self, values: "tuple[()] | list[bytes]") -> None:
+        """Drop what the caller names as hop-by-hop; what tells how a body is read must not be named."""
+        named = {token.strip().lower() for value in values for token in value.split(b",")}
+        named -= {b"keep-alive", b"close", b"te", b""}
+        if not named:
+            return
+        if named & _NEVER_HOP_BY_HOP:
+            raise BadRequest("malformed", "Connection names a header that is not hop-by-hop")
+        self.headers = [header for header in self.headers if header[0] not in named]
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header that may be sent on, None if it is absent.
+
+        Raises `BadRequest` if it stands there twice.
+        """
+        values = [value for key, value in self.headers if key == name]
+        if len(values) > 1:
+            raise BadRequest("malformed", f"the header {name.decode('latin-1')} stands there twice")
+        return values[0] if values else None
+
+    async def body(self, bytes_max: int) -> bytes:
+        """The whole body. Raises `BadRequest`: body_too_large, or malformed (broken off, too slow)."""
+        if self._whole:
+            return b""
+        pieces = [piece async for piece in self.stream(bytes_max)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises like `body`."""
+        if self.length is not None and self.length > bytes_max:
+            raise BadRequest("body_too_large", f"the body may have {bytes_max} bytes")
+        size = 0
+        while not self._whole:
+            message = await self._next()
+            self._whole = not message.get("more_body", False)
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > bytes_max:
+                raise BadRequest("body_too_large", f"the body may have {bytes_max} bytes")
+            if piece:
+                yield piece
+
+    async def _next(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise BadRequest(
+                "malformed", f"the body took longer than {self.settings.body_timeout_s} s"
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise BadRequest("malformed", "the caller went away within its request")
+        return message
+
+    def on_gone(self, call: Callable[[], object] | None) -> None:
+        """Have `call` called once if the caller goes away from now on; None ends it."""
+        self.scope[GONE] = call
+
+    async def start(self, status: int, headers: list[Header], decision_id: str | None = None) -> None:
+        """Begin the answer. The ids are added here, and here alone."""
+        headers = [*headers, (b"x-correlation-id", self.correlation_id.encode())]
+        if decision_id is not None:
+            headers.append((b"x-decision-id", decision_id.encode()))
+        if not self._whole:
+            headers.append((b"connection", b"close"))
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, piece: bytes, *, more: bool) -> None:
+        """Send a piece of the answer's body; the last one with `more` False."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+
+    async def answer(
+        self, status: int, document: Any, headers: tuple[Header, ...] = (), decision_id: str | None = None
+    ) -> None:
+        """A whole answer in JSON."""
+        body = orjson.dumps(document)
+        length = (b"content-length", str(len(body)).encode())
+        await self.start(status, [JSON, length, *headers], decision_id)
+        await self.send(b"" if self.method == "HEAD" else body, more=False)
+
+    async def answer_refusal(self, refusal: Refusal) -> None:
+        """The common shape of an error, with the headers that belong to its status."""
+        document = error_body(
+            refusal.code,
+            refusal.detail,
+            self.correlation_id,
+            decision_id=refusal.decision_id,
+            reasons=refusal.reasons or None,
+            approval_id=refusal.approval_id,
+        )
+        await self.answer(refusal.status, document, refusal_headers(refusal), refusal.decision_id)
+
+
+def refusal_headers(refusal: Refusal) -> tuple[Header, ...]:
+    """`Retry-After` on 503 and 429, `WWW-Authenticate` on 401."""
+    if refusal.status in {429, 503}:
+        return ((b"retry-after", str(refusal.retry_after_s or RETRY_AFTER_S).encode()),)
+    if refusal.status == 401:
+        return ((b"www-authenticate", b"Bearer"),)
+    return ()
+
+
+def _length(lengths: "tuple[()] | list[bytes]", encodings: "tuple[()] | list[bytes]") -> int | None:
+    if encodings:
+        if lengths or [value.strip().lower() for value in encodings] != [b"chunked"]:
+            raise BadRequest("malformed", "the end of the body can be found in more than one way")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise BadRequest("malformed", "Content-Length must be one number")
+    return int(lengths[0])
+
+
+def _credential(bearers: "tuple[()] | list[bytes]", keys: "tuple[()] | list[bytes]") -> Credential:
+    """One `Authorization: Bearer …` or one `X-API-Key: …`, never two of anything."""
+    if len(bearers) + len(keys) > 1:
+        raise Unauthenticated("token_invalid", "show one credential, not several")
+    if keys:
+        return Credential(_token(keys[0]))
+    if not bearers:
+        return Credential(None)
+    scheme, _, token = bearers[0].partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise Unauthenticated("token_invalid", "the Authorization header must be of scheme Bearer")
+    return Credential(_token(token))
+
+
+def _token(token: bytes) -> str:
+    token = token.strip(b" ")
+    if not token or not token.isascii() or b" " in token:
+        raise Unauthenticated("token_invalid", "the credential is not a token")
+    return token.decode("ascii")
