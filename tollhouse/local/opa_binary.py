@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from tollhouse.local.folders import cache_folder
+from tollhouse.local.progress import shown
 
 VERSION = "1.22.0"
 OLDEST = (1, 21, 3)
@@ -146,3 +148,17 @@ def _keep(draft: Path) -> Path:
     if version_of(draft) is None:
         raise OpaMissing(f"{draft.name} does not run on this machine: it was built for another one.")
     return draft.replace(cached_opa())
+
+
+def main() -> None:
+    """`python -m tollhouse.local.opa_binary`: see to it that OPA is here, and print where."""
+    with shown() as progress:
+        try:
+            found = obtain_opa(progress)
+        except OpaMissing as error:
+            raise SystemExit(str(error)) from None
+    sys.stdout.write(f"{found}\n")
+
+
+if __name__ == "__main__":
+    main()
