@@ -1,0 +1,216 @@
+"""The journal: what was decided and how it ended, on disk before anything goes on.
+
+One file a worker (`gateway.edge.journal_file`) and one thread that writes it. What waits while a commit runs
+goes into the next one together. A caller waits at most its timeout; then its call is refused, though its
+record may still come to be written. A write that fails fails every record in it, and the file is opened anew
+for the next one, so the journal is back as soon as the disk is.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.core.record import Entry
+from gateway.core.settle import Settlement
+from gateway.edge import journal_file
+from gateway.edge.journal_file import JournalFile, Row
+from gateway.errors import Unavailable
+
+JOURNALS_MAX: Final = 256
+_BATCH_MAX: Final = 256
+
+log = structlog.get_logger(__name__)
+
+Work = Callable[[], None]
+
+
+class Journal:
+    """One worker's journal. `append` returns once the record is on disk; it raises `Unavailable`."""
+
+    def __init__(self, folder: Path, *, sync: str, timeout_s: float, queue_max: int) -> None:
+        self._folder = folder
+        self._sync = sync
+        self._timeout_s = timeout_s
+        self._queue_max = queue_max
+        self._queue: deque[tuple[Entry, asyncio.Future[None]]] = deque()
+        self._deadlines: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing = False
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
+        self._claim = -1
+
+    def open(self) -> None:
+        """Take a file that no other worker has. Raises `OSError` or `sqlite3.Error`."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path, self._claim = _claim(self._folder)
+        self._file = JournalFile(self.path, self._sync)
+        self._file.open()
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def append(self, entry: Entry) -> None:
+        """Have one record written. Raises `Unavailable` (journal_unavailable)."""
+        if len(self._deadlines) >= self._queue_max:
+            raise _unavailable("too many records wait for the disk")
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append((entry, written))
+        self._deadlines.append((self._loop.time() + self._timeout_s, written))
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
+        if not self._writing:
+            self._writing = True
+            self._loop.call_soon(self._write)
+        await written
+
+    async def probe(self) -> None:
+        """Prove that a commit reaches the disk. Raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._do(self._file.probe)
+        except (TimeoutError, sqlite3.Error) as error:
+            raise _unavailable(f"the journal cannot be written: {error or 'in time'}") from None
+
+    async def unshipped(self, limit: int) -> list[Row]:
+        """The oldest records that the event stream does not have yet."""
+        return await asyncio.to_thread(journal_file.unshipped, self.path, limit)
+
+    async def mark_shipped(self, seq: int) -> None:
+        """All records up to this one are safe in the event stream. Raises `sqlite3.Error`."""
+        await self._do(lambda: self._file.mark_shipped(seq))
+
+    async def unsettled(self, limit: int) -> list[Settlement]:
+        """What the treasury has yet to hear of holds whose calls are over."""
+        return await asyncio.to_thread(journal_file.unsettled, self.path, limit)
+
+    async def settled(self, hold_id: str) -> None:
+        """The treasury has heard. Raises `sqlite3.Error`."""
+        await self._do(lambda: self._file.settled(hold_id))
+
+    async def prune(self, before_ms: int, *, unshipped_too: bool) -> None:
+        """Delete records written before; without `unshipped_too` only such as the event stream has."""
+        await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too) and None)
+
+    async def aclose(self) -> None:
+        """Write what waits, then close the file."""
+        while self._writing:
+            await asyncio.wait([written for _, written in self._deadlines])
+            await asyncio.sleep(0)
+        self._work.put(None)
+        await asyncio.to_thread(self._thread.join)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._file.close()
+        os.close(self._claim)
+
+    def _write(self) -> None:
+        """Hand what waits to the thread; more than one commit's worth waits for the next."""
+        waiting = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_MAX))]
+        entries = [entry for entry, written in waiting if not written.done()]
+        waiters = [written for _, written in waiting]
+        self._work.put(lambda: self._commit(entries, waiters))
+
+    def _commit(self, entries: Sequence[Entry], waiters: "list[asyncio.Future[None]]") -> None:
+        """In the thread: write, then tell the loop."""
+        failure: sqlite3.Error | None = None
+        try:
+            if entries:
+                self._file.write(entries, time.time_ns() // 1_000_000)
+        except sqlite3.Error as error:
+            failure = error
+            self._reopen()
+        self._loop.call_soon_threadsafe(self._committed, waiters, failure)
+
+    def _reopen(self) -> None:
+        try:
+            self._file.close()
+        except sqlite3.Error as error:
+            log.warning("journal_close_failed", why=str(error))
+
+    def _committed(self, waiters: "list[asyncio.Future[None]]", failure: sqlite3.Error | None) -> None:
+        if failure is not None:
+            log.error("journal_unavailable", why=str(failure), records=len(waiters))
+        for written in waiters:
+            if written.done():
+                continue
+            if failure is None:
+                written.set_result(None)
+            else:
+                written.set_exception(_unavailable("the journal cannot be written"))
+        self._forget_written()
+        if self._queue:
+            self._write()
+        else:
+            self._writing = False
+
+    def _forget_written(self) -> None:
+        while self._deadlines and self._deadlines[0][1].done():
+            self._deadlines.popleft()
+
+    def _expire(self) -> None:
+        now_s = self._loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now_s or self._deadlines[0][1].done()):
+            written = self._deadlines.popleft()[1]
+            if not written.done():
+                written.set_exception(_unavailable("the disk did not take the record in time"))
+        self._timer = self._loop.call_at(self._deadlines[0][0], self._expire) if self._deadlines else None
+
+    async def _do(self, work: Callable[[], None]) -> None:
+        """Have the thread do something to the file between two commits. Raises what it raises."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._work.put(lambda: self._report(work, done))
+        await done
+
+    def _report(self, work: Callable[[], None], done: "asyncio.Future[None]") -> None:
+        failure: sqlite3.Error | None = None
+        try:
+            work()
+        except sqlite3.Error as error:
+            failure = error
+            self._reopen()
+        self._loop.call_soon_threadsafe(_resolve, done, failure)
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def journals(folder: Path) -> list[Path]:
+    """The files of all workers."""
+    return sorted(folder.glob("journal-*.sqlite"))
+
+
+def _claim(folder: Path) -> tuple[Path, int]:
+    """The first journal that no living worker has, and the descriptor that holds the claim."""
+    for number in range(JOURNALS_MAX):
+        descriptor = os.open(folder / f"journal-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        return folder / f"journal-{number}.sqlite", descriptor
+    raise OSError(f"all {JOURNALS_MAX} journals in {folder} are in use")
+
+
+def _resolve(done: "asyncio.Future[None]", failure: sqlite3.Error | None) -> None:
+    if done.done():
+        return
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable("journal_unavailable", why, retry_after_s=1)

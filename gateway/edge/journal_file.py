@@ -1,0 +1,190 @@
+"""One journal's file: SQLite, written by one thread, read by anybody.
+
+    records       every record, in the order of its writing; a `seq` never comes twice
+    settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
+                  it follows from; `live` while the call is under way in the process that wrote it
+    shipped       the last `seq` that is safe in the event stream
+
+All records of a commit go in with one statement, since the writing thread has to win the interpreter back
+from the event loop after each.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from gateway.core.record import Entry
+from gateway.core.settle import Settlement
+from schemas.ids import new_id
+
+PRUNE_MAX: Final = 5_000
+_BUSY_TIMEOUT_S: Final = 5.0
+_STATEMENTS_CACHED: Final = 512
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL,
+    event TEXT NOT NULL CHECK (event IN ('decided', 'completed')),
+    decision_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    record BLOB NOT NULL,
+    written_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS records_by_decision ON records (decision_id);
+CREATE TABLE IF NOT EXISTS settlements (
+    hold_id TEXT PRIMARY KEY,
+    due TEXT NOT NULL,
+    live INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shipped (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO shipped VALUES (1, 0);
+"""
+_COLUMNS: Final = "event_id, event, decision_id, tenant, principal, record, written_ms"
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
+
+
+class Row(NamedTuple):
+    """A record as the event stream takes it; `record` is the JSON of `schemas.record`."""
+
+    seq: int
+    event_id: str
+    event: str
+    tenant: str
+    record: bytes
+
+
+class JournalFile:
+    """The writing end. Every method raises `sqlite3.Error` where the disk will not take it.
+
+    `sync` is "fsync" (a commit is on disk when it returns) or "os" (it outlives the process, not the machine).
+    """
+
+    def __init__(self, path: Path, sync: str) -> None:
+        self._path = path
+        self._sync = "FULL" if sync == "fsync" else "NORMAL"
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Make or open the file. What was under way when the last process ended is due from now on."""
+        connection = self._connected()
+        connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
+
+    def close(self) -> None:
+        """Close the file; the next write opens it again."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def write(self, entries: Sequence[Entry], at_ms: int) -> None:
+        """Write all of them in one commit, or none."""
+        connection = self._connected()
+        if not any(entry.hold_id for entry in entries):
+            self._insert(connection, entries, at_ms)
+            return
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._insert(connection, entries, at_ms)
+            for entry in entries:
+                _note_due(connection, entry)
+
+    def probe(self) -> None:
+        """Prove that a commit still reaches the disk."""
+        self._connected().execute("UPDATE shipped SET seq = seq")
+
+    def settled(self, hold_id: str) -> None:
+        """The treasury has heard."""
+        self._connected().execute("DELETE FROM settlements WHERE hold_id = ? AND live = 0", (hold_id,))
+
+    def mark_shipped(self, seq: int) -> None:
+        """All records up to this one are safe in the event stream."""
+        self._connected().execute("UPDATE shipped SET seq = max(seq, ?)", (seq,))
+
+    def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
+        """Delete the oldest records, at most PRUNE_MAX; answers how many."""
+        bound = "" if unshipped_too else "AND seq <= (SELECT seq FROM shipped)"
+        cursor = self._connected().execute(
+            "DELETE FROM records WHERE seq IN (SELECT seq FROM records"  # noqa: S608 - both words are ours
+            f" WHERE written_ms < ? {bound} ORDER BY seq LIMIT ?)",
+            (before_ms, PRUNE_MAX),
+        )
+        return cursor.rowcount
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(
+                self._path,
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                cached_statements=_STATEMENTS_CACHED,
+                check_same_thread=False,
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {self._sync}")
+                connection.executescript(_SCHEMA)
+            except sqlite3.Error:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _insert(self, connection: sqlite3.Connection, entries: Sequence[Entry], at_ms: int) -> None:
+        values: list[Any] = []
+        for entry in entries:
+            values += (
+                new_id(),
+                entry.event,
+                entry.decision_id,
+                entry.tenant,
+                entry.principal,
+                entry.record,
+                at_ms,
+            )
+        rows = ",".join([_ROW] * len(entries))
+        connection.execute(f"INSERT INTO records ({_COLUMNS}) VALUES {rows}", values)  # noqa: S608 - no value in it
+
+
+def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
+    if entry.due is None:
+        connection.execute("DELETE FROM settlements WHERE hold_id = ?", (entry.hold_id,))
+        return
+    due = orjson.dumps(entry.due.document()).decode()
+    live = entry.event == "decided"
+    connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", (entry.hold_id, due, live))
+
+
+def unshipped(path: Path, limit: int) -> list[Row]:
+    """The oldest records that are not in the event stream yet."""
+    with closing(_reading(path)) as connection:
+        rows = connection.execute(
+            "SELECT seq, event_id, event, tenant, record FROM records"
+            " WHERE seq > (SELECT seq FROM shipped) ORDER BY seq LIMIT ?",
+            (limit,),
+        )
+        return [Row(*row) for row in rows]
+
+
+def unsettled(path: Path, limit: int) -> list[Settlement]:
+    """What the treasury has yet to hear."""
+    with closing(_reading(path)) as connection:
+        rows = connection.execute("SELECT due FROM settlements WHERE live = 0 LIMIT ?", (limit,))
+        return [Settlement(**orjson.loads(due)) for (due,) in rows]
+
+
+def find(path: Path, decision_id: str, tenant: str, principal: str) -> dict[str, dict[str, Any]]:
+    """The records of one decision by its event (`decided`, `completed`), if it was this principal's own."""
+    with closing(_reading(path)) as connection:
+        rows = connection.execute(
+            "SELECT event, record FROM records WHERE decision_id = ? AND tenant = ? AND principal = ?",
+            (decision_id, tenant, principal),
+        )
+        return {event: orjson.loads(record) for event, record in rows}
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)

@@ -1,0 +1,112 @@
+"""Asking OPA: flush-on-return batches.
+
+While one question is with OPA, new ones queue; when it returns, all of them (to a limit) go in the next. One
+question in flight is faster than two, since OPA is what both wait for. Every caller has its own deadline,
+counted from when it asked. All deadlines are equally long, so they pass in the order of asking and one timer
+watches them all. A question that fails, fails every caller in it.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final, Protocol
+
+from adapters.opa import OpaUnavailable
+from gateway.core import decide
+from gateway.core.decide import Verdict
+from gateway.errors import Unavailable
+from schemas.ids import canonical
+
+_RETRY_AFTER_S: Final = 1
+
+
+class Batch(Protocol):
+    """One answer an input, in order; raises `OpaUnavailable`."""
+
+    async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]: ...
+
+
+class OpaPolicy:
+    """Decisions by OPA. Every answer comes, or is refused, within the timeout."""
+
+    def __init__(self, batch: Batch, *, timeout_s: float, batch_max: int, queue_max: int) -> None:
+        self._batch = batch
+        self._timeout_s = timeout_s
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._queue: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._asking: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def decide(self, question: dict[str, Any]) -> Verdict:
+        """The verdict on one input document. Raises `Unavailable`."""
+        if len(self._waiting) >= self._queue_max:
+            raise Unavailable("overloaded", "too many calls wait for policy", retry_after_s=_RETRY_AFTER_S)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._queue.append((canonical(question), answer))
+        self._waiting.append((loop.time() + self._timeout_s, answer))
+        if self._asking is None:
+            self._asking = loop.create_task(self._ask())
+        if self._timer is None:
+            self._timer = loop.call_at(self._waiting[0][0], self._expire)
+        return decide.read(await answer)
+
+    async def aclose(self) -> None:
+        """Ask nothing any more; whoever still waits is refused."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+        _fail([answer for _, answer in self._waiting], "the gateway is stopping")
+
+    async def _ask(self) -> None:
+        """Ask until nobody waits."""
+        try:
+            while self._queue:
+                await self._ask_once()
+        finally:
+            self._asking = None
+
+    async def _ask_once(self) -> None:
+        inputs, answers = self._take()
+        if not inputs:
+            return
+        try:
+            decisions = await self._batch.ask(inputs, self._timeout_s)
+            for answer, decision in zip(answers, decisions, strict=True):
+                if not answer.done():
+                    answer.set_result(decision)
+        except OpaUnavailable as error:
+            _fail(answers, str(error))
+        finally:
+            _fail(answers, "asking the policy broke off")
+            self._forget_answered()
+
+    def _take(self) -> tuple[list[bytes], list[asyncio.Future[Any]]]:
+        inputs: list[bytes] = []
+        answers: list[asyncio.Future[Any]] = []
+        while self._queue and len(inputs) < self._batch_max:
+            question, answer = self._queue.popleft()
+            if not answer.done():
+                inputs.append(question)
+                answers.append(answer)
+        return inputs, answers
+
+    def _forget_answered(self) -> None:
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self._forget_answered()
+        while self._waiting and (self._waiting[0][0] <= now_s or self._waiting[0][1].done()):
+            _fail([self._waiting.popleft()[1]], "OPA did not answer in time")
+        self._timer = loop.call_at(self._waiting[0][0], self._expire) if self._waiting else None
+
+
+def _fail(answers: list[asyncio.Future[Any]], why: str) -> None:
+    for answer in answers:
+        if not answer.done():
+            answer.set_exception(Unavailable("policy_unavailable", why, retry_after_s=_RETRY_AFTER_S))
