@@ -5,7 +5,6 @@ Publishing to a stream needs no right on the JetStream API; only control may mak
 There is no user without a password and no default user: whoever shows no credentials gets nothing.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -66,24 +65,3 @@ RIGHTS: Final[Mapping[Identity, Rights]] = {
         *_owner_of_streams(),
     ),
 }
-
-
-def authorization(passwords: Mapping[Identity, str]) -> str:
-    """The `authorization` block of nats-server.conf for these identities and their passwords.
-
-    The text holds the passwords: the file that it goes into is 0600.
-    """
-    users = [
-        {
-            "user": identity,
-            "password": password,
-            "permissions": {
-                "publish": {"allow": list(RIGHTS[identity].publish)},
-                "subscribe": {"allow": list(RIGHTS[identity].subscribe)},
-            },
-        }
-        for identity, password in passwords.items()
-    ]
-    if not all(passwords.values()):
-        raise ValueError("every identity on the bus needs a password")
-    return f"authorization {{\n  timeout: 2\n  users: {json.dumps(users, indent=2)}\n}}\n"

@@ -1,0 +1,54 @@
+"""Settings of control, read once from the environment (`TOLLHOUSE_CONTROL_…`) and then frozen."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Control's settings; docs/reference/settings.md is made from the descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="TOLLHOUSE_CONTROL_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8720, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    operators_file: Path = Field(
+        description="The JSON file of operators: the SHA-256 of a key to its id, role and tenant."
+    )
+    requests_max: int = Field(256, ge=1, description="Requests under way at once; more are answered 503.")
+    keep_alive_s: int = Field(65, ge=1, description="How long an idle connection is kept.")
+    drain_timeout_s: int = Field(10, ge=1, description="How long requests may take after SIGTERM.")
+    page_items_max: int = Field(500, ge=1, description="The longest list that is answered at once.")
+
+    # PostgreSQL
+    postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_control.")
+    postgres_pool_size: int = Field(4, ge=1, le=8, description="Sessions with PostgreSQL.")
+    postgres_connect_timeout_s: float = Field(3.0, gt=0, description="Until PostgreSQL must have let us in.")
+    postgres_statement_timeout_ms: int = Field(5_000, ge=1, description="The longest statement.")
+    retry_after_s: int = Field(2, ge=1, description="What a 503 tells its caller to wait.")
+
+    # the event bus
+    nats_url: str = Field(description="Where the event bus is.")
+    nats_user: str = Field("control", description="The user that NATS knows control by.")
+    nats_password_file: Path = Field(description="The file of that user's password.")
+    nats_connect_timeout_s: float = Field(5.0, gt=0, description="Until the bus must have let us in.")
+    nats_ack_timeout_s: float = Field(5.0, gt=0, description="Until the bus must have answered.")
+    events_bytes_max: int = Field(
+        512 * 1024**2, ge=1_048_576, description="Size of the stream of events; the oldest go first."
+    )
+    dead_letters_bytes_max: int = Field(
+        64 * 1024**2, ge=1_048_576, description="Size of the stream of dead letters."
+    )
+    events_age_s_max: int = Field(30 * 86_400, ge=60, description="How long the streams keep a message.")
+    record_batch_max: int = Field(256, ge=1, le=4096, description="Events recorded in one transaction.")
+    record_wait_ms: int = Field(1_000, ge=10, description="How long the recorder waits for the next event.")
+    record_retry_ms: int = Field(
+        500, ge=10, description="The pause before the recorder tries again what it could not reach."
+    )
+
+    # looking in
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged."
+    )
