@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from adapters.nats_permissions import RIGHTS, Identity, Rights
+from adapters.nats_permissions import RIGHTS, Rights
 from tollhouse.local.child import Child, StartFailed
 from tollhouse.local.files import write_whole
 from tollhouse.local.ports import LOOPBACK
@@ -33,7 +33,7 @@ class NatsUser:
     rights: Rights
 
 
-def service_users(passwords: Mapping[Identity, str]) -> list[NatsUser]:
+def service_users(passwords: Mapping[str, str]) -> list[NatsUser]:
     """The users that the product's services need, with the least rights."""
     return [NatsUser(name, passwords[name], rights) for name, rights in RIGHTS.items()]
 

@@ -1,0 +1,181 @@
+"""tollhouse.yaml: what one local stack is made of.
+
+    read_config(path) -> Config      raises DocumentError with every mistake by file, line and column
+
+The sections `gateway`, `treasury`, `control` and `relay` take every setting of those services but what the
+stack itself sees to: addresses, folders, files of secrets.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic_settings import BaseSettings
+
+from control.config import Settings as ControlSettings
+from gateway.config import Settings as GatewaySettings
+from gateway.edge.registry import Algorithm, HttpUrl
+from tollhouse.problems import Path as At
+from tollhouse.problems import Problem
+from tollhouse.yaml_reader import Document, DocumentError, as_model, read_document
+from treasury.config import RelaySettings
+from treasury.config import Settings as TreasurySettings
+
+KEY_CHARS_MIN = 16
+SERVERS_MAX = 1_000
+AGENTS_MAX = 10_000
+
+SERVICES: Mapping[str, type[BaseSettings]] = {
+    "gateway": GatewaySettings,
+    "treasury": TreasurySettings,
+    "control": ControlSettings,
+    "relay": RelaySettings,
+}
+STACK_NAMES = frozenset({"host", "name", "nats_user"})
+STACK_ENDINGS = ("_file", "_dir", "_url", "_socket")
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+FromEnvironment = Annotated[str, StringConstraints(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Entry):
+    """A tool server. Those that are started by a command and spoken to over stdio are not served yet."""
+
+    kind: Literal["mcp", "http"]
+    url: HttpUrl | None = None
+    command: tuple[str, ...] | None = None
+
+
+class Agent(_Entry):
+    """An agent: its key is made at the first start, or comes from the environment."""
+
+    id: Id
+    role: Role
+    key: FromEnvironment | None = None
+
+
+class Operator(_Entry):
+    """A person who operates, with a key like an agent's."""
+
+    id: Id
+    role: Role
+    key: FromEnvironment | None = None
+
+
+class Issuer(_Entry):
+    """An issuer of JWTs, and which agent each of its subjects is."""
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_url: HttpUrl
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
+    subjects: dict[str, Id]
+
+
+def section(settings: type[BaseSettings]) -> type[BaseModel]:
+    """The part of a service's settings that a person may set, each one optional."""
+    fields: dict[str, Any] = {
+        name: (Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation, None)
+        for name, info in settings.model_fields.items()
+        if name not in STACK_NAMES and not name.endswith(STACK_ENDINGS)
+    }
+    return create_model(f"{settings.__name__}Section", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+class _Base(_Entry):
+    tenant: Id = "default"
+    servers: dict[Id, Server] = Field(default_factory=dict, max_length=SERVERS_MAX)
+    agents: tuple[Agent, ...] = Field((), max_length=AGENTS_MAX)
+    operators: tuple[Operator, ...] = Field((), max_length=AGENTS_MAX)
+    issuers: tuple[Issuer, ...] = ()
+    policy: str = Field(min_length=1)
+
+
+_File: type[_Base] = create_model(
+    "TollhouseYaml", __base__=_Base, **{name: (section(of), None) for name, of in SERVICES.items()}
+)
+
+
+class Config(_Base):
+    """The file, checked. `settings` has what its sections set, by service; `policy_path` is absolute."""
+
+    path: Path
+    policy_path: Path
+    settings: dict[str, dict[str, Any]]
+
+    def port(self, service: str) -> int | None:
+        """The port that the file gives a service, None when it may be any free one."""
+        return self.settings[service].get("port") or None
+
+
+def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the file; raises DocumentError."""
+    document = read_document(path)
+    file = as_model(document, _File)
+    policy = (path.parent / file.policy).absolute()
+    found = [document.problem(at, text) for at, text in _mistakes(file, policy, environment)]
+    if found:
+        raise DocumentError(found)
+    return Config(
+        **{name: getattr(file, name) for name in _Base.model_fields},
+        path=path.absolute(),
+        policy_path=policy,
+        settings={name: _given(getattr(file, name)) for name in SERVICES},
+    )
+
+
+def problem_at(document: Document, at: At, text: str) -> Problem:
+    """One mistake of this document, for checks that need more than the file."""
+    return document.problem(at, text)
+
+
+def _given(part: BaseModel | None) -> dict[str, Any]:
+    return part.model_dump(exclude_unset=True) if part else {}
+
+
+def _mistakes(file: _Base, policy: Path, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:
+    """What no type can say."""
+    for name, server in file.servers.items():
+        yield from (((("servers", name, *at)), text) for at, text in _server_mistakes(server))
+    yield from _identity_mistakes(file, environment)
+    for index, issuer in enumerate(file.issuers):
+        for subject, agent in issuer.subjects.items():
+            if agent not in {each.id for each in file.agents}:
+                yield ("issuers", index, "subjects", subject), f"there is no agent {agent!r} in this file"
+    if not policy.exists():
+        yield ("policy",), f"there is no {policy}"
+
+
+def _server_mistakes(server: Server) -> Iterator[tuple[At, str]]:
+    if server.command is not None:
+        yield (
+            ("command",),
+            "servers over stdio are not supported yet: run it with an HTTP transport and give its url",
+        )
+    elif server.url is None:
+        yield (), "url is missing"
+
+
+def _identity_mistakes(file: _Base, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:
+    seen: set[str] = set()
+    for part, entries in (("agents", file.agents), ("operators", file.operators)):
+        for index, entry in enumerate(entries):
+            if entry.id in seen:
+                yield (
+                    (part, index, "id"),
+                    f"{entry.id!r} stands here already: every agent and operator has an id of its own",
+                )
+            seen.add(entry.id)
+            if entry.key and len(environment.get(entry.key.removeprefix("env:"), "")) < KEY_CHARS_MIN:
+                name = entry.key.removeprefix("env:")
+                yield (
+                    (part, index, "key"),
+                    f"the environment variable {name} must hold a key of at least {KEY_CHARS_MIN} characters",
+                )

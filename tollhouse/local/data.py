@@ -1,0 +1,90 @@
+"""The data folder of the local stack: where each thing lives, and who holds it.
+
+One `tollhouse up` at a time: it holds `lock` by flock, which the kernel lets go when the process ends,
+however it ends; the pid inside is for people. The folder is 0700.
+"""
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tollhouse.local.child import StartFailed
+
+FREE_BYTES_MIN = 256_000_000
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Paths below one root."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Make the folder, or check that it can be used; StartFailed says what is wrong with it."""
+        root = root.expanduser().absolute()
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.chmod(0o700)
+            probe = root / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise StartFailed(
+                f"The data folder {root} cannot be used: {error.strerror}.\n"
+                "Name another one with --data DIR (or TOLLHOUSE_DATA), or make this one yours to write."
+            ) from error
+        if (free := shutil.disk_usage(root).free) < FREE_BYTES_MIN:
+            raise StartFailed(
+                f"The disk of the data folder {root} is full: {free // 1_000_000} MB are free, "
+                f"{FREE_BYTES_MIN // 1_000_000} MB are needed.\n"
+                "Free some, or name another folder with --data DIR."
+            )
+        return cls(root)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.root / name
+
+    def folder(self, name: str) -> Path:
+        """A folder of this name, made if need be, 0700."""
+        path = self.root / name
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def log(self, name: str) -> Path:
+        """The log file of one server."""
+        return self.folder("logs") / f"{name}.log"
+
+
+class Lock:
+    """Held for as long as the block lasts. A lock that a dead process left behind is no obstacle."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._path.read_text().strip() or "unknown"
+            os.close(self._file)
+            raise StartFailed(
+                f"The data folder {self._path.parent} is in use by another tollhouse up, pid {holder}.\n"
+                f"Stop it (kill {holder}), or name another folder with --data DIR."
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"{os.getpid()}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)

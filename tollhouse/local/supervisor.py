@@ -1,0 +1,154 @@
+"""Keeping the servers alive: what dies is started again, on the same port, and told.
+
+The kernel's SIGCHLD wakes us. A server that died is started at once; one that keeps dying right after its
+start waits a little longer each time, to a limit. It is told (`restarted`) when it answers again, at the
+latest 1.5 s after it died.
+"""
+
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+from tollhouse.local.child import Child
+
+TOLD_WITHIN_S = 1.5
+SETTLED_AFTER_S = 5.0
+PAUSE_FIRST_S = 0.1
+PAUSE_MAX_S = 1.0
+IDLE_S = 1.0
+BUSY_S = 0.02
+
+Tell = Callable[[dict[str, object]], None]
+
+
+class StopAsked(BaseException):
+    """SIGTERM or SIGINT came. No Exception, so that nothing on the way takes it for a failure."""
+
+
+class Server(Protocol):
+    """What can be started and asked whether it is ready."""
+
+    def prepare(self) -> Child:
+        """A fresh child, not started."""
+
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+
+
+@dataclass
+class Member:
+    """One server of the stack and what we know of its life."""
+
+    name: str
+    server: Server
+    patience_s: float
+    child: Child | None = None
+    started_at: float = 0.0
+    died_at: float = 0.0
+    due_at: float = 0.0
+    quick_deaths: int = 0
+    state: str = field(default="new")
+
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 before its first start."""
+        return self.child.pid if self.child else 0
+
+    def start(self) -> None:
+        """Start it; what it becomes is asked later."""
+        self.child = self.server.prepare()
+        self.child.start()
+        self.started_at = time.monotonic()
+
+    def wait_ready(self, deadline_s: float) -> None:
+        """Ask until it answers; StartFailed."""
+        if self.child is not None:
+            self.child.wait_until(self.server.is_ready, deadline_s)
+        self.state = "up"
+
+    def stop(self) -> None:
+        """End it cleanly."""
+        if self.child is not None:
+            self.child.stop(self.patience_s)
+
+
+class Supervisor:
+    """Watches members until a signal asks to stop."""
+
+    def __init__(self, members: Sequence[Member], tell: Tell, *, restart: bool) -> None:
+        self._members = members
+        self._tell = tell
+        self._restart = restart
+
+    def watch(self) -> None:
+        """Until StopAsked."""
+        with _Alarm() as alarm:
+            while True:
+                for member in self._members:
+                    self._look(member)
+                busy = any(member.state in {"waiting", "starting"} for member in self._members)
+                alarm.wait(BUSY_S if busy else IDLE_S)
+
+    def _look(self, member: Member) -> None:
+        """One step of a member's life: up → (dead) → waiting → starting → up, or gone."""
+        now = time.monotonic()
+        if member.state in {"up", "starting"} and member.child and (code := member.child.code()) is not None:
+            self._bury(member, code, now)
+        if member.state == "waiting" and now >= member.due_at:
+            member.start()
+            member.state = "starting"
+        elif member.state == "starting" and (
+            member.server.is_ready() or now - member.died_at > TOLD_WITHIN_S
+        ):
+            member.state = "up"
+            self._tell({"restarted": member.name, "pid": member.pid})
+
+    def _bury(self, member: Member, code: int, now: float) -> None:
+        if not self._restart:
+            member.state = "gone"
+            self._tell({"exited": member.name, "code": code})
+            return
+        quick = now - member.started_at < SETTLED_AFTER_S
+        member.quick_deaths = member.quick_deaths + 1 if quick else 0
+        member.died_at = now
+        member.due_at = now + _pause_s(member.quick_deaths)
+        member.state = "waiting"
+
+
+def _pause_s(quick_deaths: int) -> float:
+    """No pause for the first death; then twice as long each time."""
+    if quick_deaths <= 1:
+        return 0.0
+    return min(PAUSE_FIRST_S * 2.0 ** min(quick_deaths, 16), PAUSE_MAX_S)
+
+
+class _Alarm:
+    """Sleeps until a signal comes or the time is over."""
+
+    def __enter__(self) -> "_Alarm":
+        self._hears, self._rings = socket.socketpair()
+        self._hears.setblocking(False)
+        self._rings.setblocking(False)
+        self._before = signal.signal(signal.SIGCHLD, _note)
+        signal.set_wakeup_fd(self._rings.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def wait(self, at_most_s: float) -> None:
+        ready, _, _ = select.select([self._hears], [], [], at_most_s)
+        if ready:
+            self._hears.recv(4096)
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, self._before)
+        self._hears.close()
+        self._rings.close()
+
+
+def _note(_number: int, _frame: FrameType | None) -> None:
+    """The wake-up itself is all that is wanted."""

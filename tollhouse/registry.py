@@ -1,0 +1,101 @@
+"""Who the gateway knows: the configured agents and operators, and the keys that were made later.
+
+`keys.json` keeps what `tollhouse key create` made (hashes alone, no key), `registry.json` is the whole that
+the gateway reads. Each changes in one step, under a lock, so that no two writers lose a key.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tollhouse.config import Config
+from tollhouse.local.files import write_whole
+
+REGISTRY = "registry.json"
+KEYS = "keys.json"
+OPERATORS = "operators.json"
+
+
+class NoRegistry(Exception):
+    """The data folder was never started: there is nothing to add a key to."""
+
+
+def fingerprint(key: str) -> str:
+    """How a key is known: its SHA-256 in hex."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def compose(config: Config, agents: Mapping[str, str], operators: Mapping[str, str]) -> dict[str, Any]:
+    """The registry of a configuration; `agents` and `operators` give the keys by id."""
+    identities = {
+        agent.id: {"agent": agent.id, "role": agent.role, "tenant": config.tenant} for agent in config.agents
+    }
+    return {
+        "tenant": config.tenant,
+        "servers": {
+            name: {"kind": server.kind, "url": server.url} for name, server in config.servers.items()
+        },
+        "keys": {fingerprint(agents[name]): identity for name, identity in identities.items()},
+        "issuers": [
+            {
+                **issuer.model_dump(exclude={"subjects"}),
+                "subjects": {subject: identities[agent] for subject, agent in issuer.subjects.items()},
+            }
+            for issuer in config.issuers
+        ],
+        "operators": {
+            fingerprint(operators[operator.id]): {
+                "id": operator.id,
+                "role": operator.role,
+                "tenant": config.tenant,
+            }
+            for operator in config.operators
+        },
+    }
+
+
+def publish(data: Path, registry: Mapping[str, Any]) -> None:
+    """Write the registry with the keys that were made later on top of it."""
+    with _alone(data):
+        later = _read(data / KEYS) if (data / KEYS).exists() else {}
+        write_whole(data / REGISTRY, _text({**registry, "keys": {**later, **registry["keys"]}}))
+        write_whole(data / OPERATORS, _text(registry["operators"]))
+
+
+def add_key(data: Path, key: str, agent: str, role: str, tenant: str | None) -> str:
+    """Let this key in, as this agent; answers the tenant that it is of. Raises NoRegistry."""
+    if not (data / REGISTRY).exists():
+        raise NoRegistry(str(data))
+    with _alone(data):
+        registry = _read(data / REGISTRY)
+        later = _read(data / KEYS) if (data / KEYS).exists() else {}
+        tenant = tenant or str(registry["tenant"])
+        entry = {fingerprint(key): {"agent": agent, "role": role, "tenant": tenant}}
+        write_whole(data / KEYS, _text({**later, **entry}))
+        write_whole(data / REGISTRY, _text({**registry, "keys": {**registry["keys"], **entry}}))
+    return tenant
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One writer at a time."""
+    handle = os.open(data / "keys.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    return document
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2)
