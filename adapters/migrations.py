@@ -1,32 +1,29 @@
-"""Numbered SQL migrations: `0001_name.up.sql` with its `0001_name.down.sql`, applied in order.
+"""Migrations: numbered plain SQL, forward and back.
 
-What was applied stands in `<schema>.applied_migrations` with the digest of its text: a migration that
-was edited afterwards is an error, as is a database that is ahead of the code. Each migration runs in a
-transaction of its own together with its line in that table, under an advisory lock, so that two services
-that start together do not migrate twice.
+A folder holds pairs `0001_name.up.sql` and `0001_name.down.sql`. What was applied stands in
+`<schema>.migrations`, with the digest of the file: a migration that was changed after it was applied
+is refused, never applied half. Each step is one database transaction, run as `tollhouse_owner`.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Final
 
-import asyncpg
+from adapters.postgres import Connection
 
-_FILE_NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<name>[a-z0-9_]+)\.(?P<way>up|down)\.sql")
-_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_LOCK: Final = 0x746F6C6C  # any number that nobody else locks; one for all schemas of a database
+OWNER: Final = "tollhouse_owner"
+_FILE_NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 
 
-class MigrationError(RuntimeError):
-    """The folder is not in order, or the database was not made by these migrations."""
+class MigrationRefused(Exception):
+    """The folder and the database tell different histories; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema and the way back."""
+    """One step: `up` makes it, `down` takes it back."""
 
     version: int
     name: str
@@ -34,104 +31,74 @@ class Migration:
     down: str
 
     @property
-    def checksum(self) -> str:
-        """SHA-256 of the `up` text, in hex."""
+    def sha256(self) -> str:
+        """The digest of the way up, in lower-case hex."""
         return hashlib.sha256(self.up.encode()).hexdigest()
 
 
-def read(folder: Traversable) -> tuple[Migration, ...]:
-    """The migrations of a folder, in order; versions begin at 1 and leave no gap."""
-    texts: dict[tuple[int, str], dict[str, str]] = {}
-    for entry in folder.iterdir():
-        if not entry.name.endswith(".sql"):
-            continue
+def load(folder: Traversable) -> list[Migration]:
+    """The steps in a folder, in order. Their numbers run from 1 without a gap."""
+    steps = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         match = _FILE_NAME.fullmatch(entry.name)
-        if match is None:
-            raise MigrationError(f"{entry.name}: not named NNNN_name.up.sql or NNNN_name.down.sql")
-        step = texts.setdefault((int(match["version"]), match["name"]), {})
-        step[match["way"]] = entry.read_text("utf-8")
-    migrations = tuple(
-        Migration(version, name, step.get("up", ""), step.get("down", ""))
-        for (version, name), step in sorted(texts.items())
-    )
-    for expected, migration in enumerate(migrations, start=1):
-        if migration.version != expected:
-            raise MigrationError(f"migration {expected:04d} is missing or stands twice")
-        if not (migration.up and migration.down):
-            raise MigrationError(f"{expected:04d}_{migration.name} needs both an up and a down file")
-    return migrations
+        if match:
+            down = folder / entry.name.replace(".up.sql", ".down.sql")
+            up_text, down_text = entry.read_text("utf-8"), down.read_text("utf-8")
+            steps.append(Migration(int(match["version"]), match["name"], up_text, down_text))
+    if [step.version for step in steps] != list(range(1, len(steps) + 1)):
+        raise MigrationRefused(f"the numbers in {folder} do not run from 1 without a gap")
+    return steps
 
 
-async def upgrade(
-    connection: asyncpg.Connection, migrations: Sequence[Migration], schema: str
-) -> tuple[int, ...]:
-    """Apply what is missing and say which versions that were. The connection's role owns the schema."""
-    await _prepare(connection, schema)
-    applied = []
-    for migration in migrations:
-        async with connection.transaction():
-            if migration.version in await _applied(connection, migrations, schema):
-                continue
-            await connection.execute(migration.up)
-            await connection.execute(
-                f"INSERT INTO {schema}.applied_migrations (version, name, checksum) VALUES ($1, $2, $3)",  # noqa: S608 - the schema is checked in _prepare
-                migration.version,
-                migration.name,
-                migration.checksum,
-            )
-            applied.append(migration.version)
-    return tuple(applied)
+async def migrate(connection: Connection, schema: str, folder: Traversable, to: int | None = None) -> int:
+    """Bring `schema` to step `to` (the last one by default), forward or back; returns the step reached.
 
-
-async def downgrade(
-    connection: asyncpg.Connection, migrations: Sequence[Migration], schema: str, to_version: int
-) -> tuple[int, ...]:
-    """Take back what is above `to_version`, newest first, and say which versions that were."""
-    await _prepare(connection, schema)
-    reverted = []
-    for migration in reversed(migrations):
-        if migration.version <= to_version:
-            break
-        async with connection.transaction():
-            if migration.version not in await _applied(connection, migrations, schema):
-                continue
-            await connection.execute(migration.down)
-            await connection.execute(
-                f"DELETE FROM {schema}.applied_migrations WHERE version = $1",  # noqa: S608 - as above
-                migration.version,
-            )
-            reverted.append(migration.version)
-    return tuple(reverted)
-
-
-async def _prepare(connection: asyncpg.Connection, schema: str) -> None:
-    if not _IDENTIFIER.fullmatch(schema):
-        raise MigrationError(f"{schema!r} is not the name of a schema")
+    The session must be allowed to become `tollhouse_owner`. Running it again changes nothing. Raises
+    `MigrationRefused` when an applied step is missing from the folder or differs from it.
+    """
+    steps = load(folder)
+    target = len(steps) if to is None else to
+    if not await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema):
+        await connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER}")
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(f"SET LOCAL ROLE {OWNER}")
+        await connection.execute(_BOOK.format(schema=schema))
+    applied = await connection.fetch(f"SELECT version, sha256 FROM {schema}.migrations ORDER BY version")  # noqa: S608 (a name of ours)
+    for row in applied:
+        if row["version"] > len(steps) or row["sha256"] != steps[row["version"] - 1].sha256:
+            raise MigrationRefused(f"step {row['version']} of {schema} was applied from another file")
+    for step in steps[len(applied) : target]:
+        await _apply(connection, schema, step)
+    for step in reversed(steps[target : len(applied)]):
+        await _revert(connection, schema, step)
+    return target
+
+
+async def _apply(connection: Connection, schema: str, step: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL ROLE {OWNER}")
+        await connection.execute(step.up)
         await connection.execute(
-            f"""
-            CREATE SCHEMA IF NOT EXISTS {schema};
-            CREATE TABLE IF NOT EXISTS {schema}.applied_migrations (
-                version integer PRIMARY KEY,
-                name text NOT NULL,
-                checksum text NOT NULL,
-                applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-            )
-            """
+            f"INSERT INTO {schema}.migrations (version, name, sha256) VALUES ($1, $2, $3)",  # noqa: S608 (as above)
+            step.version,
+            step.name,
+            step.sha256,
         )
 
 
-async def _applied(
-    connection: asyncpg.Connection, migrations: Sequence[Migration], schema: str
-) -> frozenset[int]:
-    """The versions that the database has, each compared with the code's; holds the lock until commit."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-    rows = await connection.fetch(f"SELECT version, checksum FROM {schema}.applied_migrations")  # noqa: S608 - as above
-    known = {migration.version: migration for migration in migrations}
-    for version, checksum in rows:
-        if version not in known:
-            raise MigrationError(f"the database has {schema} migration {version:04d}, which is unknown here")
-        if known[version].checksum != checksum:
-            raise MigrationError(f"{schema} migration {version:04d} was changed after it was applied")
-    return frozenset(version for version, _ in rows)
+async def _revert(connection: Connection, schema: str, step: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL ROLE {OWNER}")
+        await connection.execute(step.down)
+        await connection.execute(f"DELETE FROM {schema}.migrations WHERE version = $1", step.version)  # noqa: S608 (as above)
+
+
+_BOOK: Final = """
+CREATE TABLE IF NOT EXISTS {schema}.migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (version)
+)
+"""

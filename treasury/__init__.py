@@ -1,0 +1,1 @@
+"""The ledger service: intents, authorizations, holds, postings, budgets."""
