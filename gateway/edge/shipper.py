@@ -60,7 +60,7 @@ class Shipper:
     """`start` and `stop` it with the worker. `connect` makes a connection to the bus, or fails."""
 
     def __init__(
-        self, records: Records, connect: Callable[[], Awaitable[Bus]], metrics: Metrics, pace: Pace = Pace()
+        self, records: Records, connect: Callable[[], Awaitable[Bus]], metrics: Metrics, pace: Pace
     ) -> None:
         self._records = records
         self._connect = connect
