@@ -57,6 +57,7 @@ class Store:
                         [_text(event["payload"]) for event in wanted],
                     )
 
+        events = [_storable(event) for event in events]
         await self._database.transact(write)
 
     async def decision(self, tenant: str, decision_id: str) -> dict[str, Any] | None:
@@ -89,10 +90,13 @@ class Store:
         return [(row["at"], _answer(row["decided"], row["completed"])) for row in rows]
 
     async def events(
-        self, tenant: str, workflow_id: str | None, type_prefix: str | None, after: int | None, limit: int
+        self, tenant: str, workflow_id: str | None, event_type: str | None, after: int | None, limit: int
     ) -> list[tuple[int, Event]]:
-        """In the order in which they were recorded: each with its position, to ask on from there."""
-        pattern = None if type_prefix is None else type_prefix.replace("_", r"\_") + "%"
+        """In the order in which they were recorded: each with its position, to ask on from there.
+
+        `event_type` is a whole type, or its beginning and `*`.
+        """
+        pattern = event_type and event_type.replace("_", r"\_").replace("*", "%")
         async with self._database.session() as connection:
             rows = await connection.fetch(_SQL.events, tenant, workflow_id, pattern, after, limit)
         return [(row["position"], orjson.loads(row["event"])) for row in rows]
@@ -117,6 +121,17 @@ def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
     )
 
 
+def _storable(value: Any) -> Any:
+    """The same without U+0000, which PostgreSQL's texts cannot hold."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {_storable(name): _storable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_storable(member) for member in value]
+    return value
+
+
 def _text(document: Any) -> str:
     return orjson.dumps(document).decode()
 
@@ -128,7 +143,7 @@ def _answer(decided: str, completed: str | None) -> dict[str, Any]:
     return {
         "id": record.pop("decision_id"),
         **record,
-        "outcome": ending.get("outcome"),
+        "outcome": ending.get("outcome") if record["allow"] else "refused",
         "status": ending.get("status"),
         "code": ending.get("code"),
         "duration_ms": ending.get("duration_ms"),

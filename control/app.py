@@ -1,0 +1,98 @@
+"""Composition root: wires control together, opens it with the server and closes it after the last answer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from adapters.metrics import Metrics
+from adapters.nats import Bus, BusAddress, StreamLimits
+from adapters.postgres import Database
+from adapters.telemetry import configure_logging
+from control import answers, decisions, events, health
+from control.access import House
+from control.config import Settings
+from control.operators import Operators
+from control.recorder import Pace, Recorder
+from control.store import Store
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Control as an ASGI application; it opens PostgreSQL and the bus in its lifespan.
+
+    Raises `OSError` or `ValueError` for a file of the settings that is not there or not of its form.
+    """
+    operators = Operators.read(settings.operators_file)
+    dsn = settings.postgres_dsn_file.read_text("utf-8").strip()
+    address = _address(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = await Database.open(
+            dsn,
+            application="tollhouse-control",
+            pool_size=settings.postgres_pool_size,
+            connect_timeout_s=settings.postgres_connect_timeout_s,
+            statement_timeout_ms=settings.postgres_statement_timeout_ms,
+        )
+        metrics = Metrics()
+        recorder = _recorder(settings, address, Store(database), metrics)
+        app.state.house = House(settings, operators, Store(database), recorder, metrics)
+        recorder.start()
+        try:
+            yield
+        finally:
+            try:
+                await recorder.stop()
+            finally:
+                await database.close()
+
+    app = FastAPI(title="Tollhouse control", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    answers.install(app, settings.retry_after_s)
+    for part in (decisions, events, health):
+        app.include_router(part.router)
+    app.add_middleware(answers.Correlated)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Answer on `host:port` until SIGTERM or SIGINT, then finish what is under way."""
+    configure_logging("control", settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.requests_max,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+
+
+def _address(settings: Settings) -> BusAddress:
+    return BusAddress(
+        url=settings.nats_url,
+        user=settings.nats_user,
+        password=settings.nats_password_file.read_text("utf-8").strip(),
+        connect_timeout_s=settings.nats_connect_timeout_s,
+        ack_timeout_s=settings.nats_ack_timeout_s,
+    )
+
+
+def _recorder(settings: Settings, address: BusAddress, store: Store, metrics: Metrics) -> Recorder:
+    async def connect() -> Bus:
+        return await Bus.connect(address)
+
+    limits = StreamLimits(
+        events_bytes_max=settings.events_bytes_max,
+        dead_letters_bytes_max=settings.dead_letters_bytes_max,
+        age_s_max=settings.events_age_s_max,
+    )
+    pace = Pace(settings.record_batch_max, settings.record_wait_ms / 1000, settings.record_retry_ms / 1000)
+    return Recorder(store, connect, limits, pace, metrics)

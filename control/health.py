@@ -1,0 +1,36 @@
+"""GET /healthz, /readyz, /metrics: open to everybody, and showing nothing worth stealing."""
+
+from fastapi import APIRouter, Response
+
+from adapters.metrics import CONTENT_TYPE
+from adapters.postgres import DatabaseUnavailable
+from control.access import InHouse
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(house: InHouse, response: Response) -> dict[str, object]:
+    """PostgreSQL answers and the event stream is being read; else 503 with what is gone."""
+    gone = [] if house.recorder.ready else ["events"]
+    try:
+        await house.store.answers()
+    except DatabaseUnavailable:
+        gone.append("postgres")
+    if gone:
+        response.status_code = 503
+        response.headers["retry-after"] = str(house.settings.retry_after_s)
+        return {"status": "not_ready", "waiting_for": gone}
+    return {"status": "ready"}
+
+
+@router.get("/metrics")
+async def metrics(house: InHouse) -> Response:
+    """Prometheus' text form."""
+    return Response(house.metrics.text(), media_type=CONTENT_TYPE)
