@@ -52,6 +52,17 @@ class Settings(BaseSettings):
     stream_s_max: float = Field(3_600.0, gt=0, description="The longest that an answer may stream.")
     stream_bytes_max: int = Field(1_073_741_824, ge=1, description="The largest answer of an upstream.")
 
+    # MCP
+    mcp_answer_bytes_max: int = Field(
+        16_777_216, ge=2, description="Size of a tool's result over MCP, which is read whole."
+    )
+    mcp_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names that callers may use in Host besides loopback's; without any, a gateway that "
+        "listens beyond loopback answers to every name.",
+    )
+    mcp_origins: tuple[str, ...] = Field((), description="Origins of web pages that may call MCP servers.")
+
     # policy
     opa_url: str = Field("http://127.0.0.1:8181", description="Where OPA answers, for prices and health.")
     opa_socket: Path | None = Field(

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from gateway.errors import Refusal
 from schemas import strict_json
 
 TOOL_CALL: Final = "tools/call"
@@ -151,18 +152,21 @@ def _header_text(value: bytes) -> str | None:
 
 
 def ending(answer: bytes, id_: Id) -> Ending | None:
-    """How the call with this id ended, as one message from its server tells; None if it is about another.
+    """How the call with this id ended, as one message from its server tells; None if it does not.
 
     A result with `isError` and an error are certain failures, and so is a result that asks for more input
-    first: the call will come again. What cannot be read is unknown.
+    first: the call will come again.
     """
     try:
         document = orjson.loads(answer)
     except orjson.JSONDecodeError:
-        return "unknown"
-    if not isinstance(document, dict):
-        return "unknown"
-    if "method" in document or type(document.get("id")) is not type(id_) or document.get("id") != id_:
+        return None
+    if (
+        not isinstance(document, dict)
+        or "method" in document
+        or type(document.get("id")) is not type(id_)
+        or document.get("id") != id_
+    ):
         return None
     result = document.get("result")
     if isinstance(result, dict):
@@ -171,6 +175,24 @@ def ending(answer: bytes, id_: Id) -> Ending | None:
     return "failed" if "error" in document else "unknown"
 
 
-def error(id_: Id, rpc_code: int, message: str, data: dict[str, Any]) -> dict[str, Any]:
-    """A JSON-RPC error; the id is null where that of the message is not known."""
-    return {"jsonrpc": "2.0", "id": id_, "error": {"code": rpc_code, "message": message, "data": data}}
+def refusal(refused: Refusal, id_: Id, rpc_code: int | None) -> dict[str, Any]:
+    """A refusal as a JSON-RPC error. `rpc_code` is that of a bad message, None for any other refusal."""
+    data = {
+        "code": refused.code,
+        "decision_id": refused.decision_id,
+        "reasons": refused.reasons,
+        "approval_id": refused.approval_id,
+    }
+    known = {name: value for name, value in data.items() if value is not None}
+    code = rpc_code or _rpc_code(refused.status)
+    return {
+        "jsonrpc": "2.0",
+        "id": id_,
+        "error": {"code": code, "message": str(refused.detail), "data": known},
+    }
+
+
+def _rpc_code(status: int) -> int:
+    if status >= 500:
+        return INTERNAL
+    return INVALID_REQUEST if status in {400, 404, 405, 413, 431} else DENIED

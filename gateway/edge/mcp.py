@@ -1,0 +1,220 @@
+"""The way in for MCP over streamable HTTP: POST, GET and DELETE on `/mcp/{server}`.
+
+`tools/call` is judged and goes through the pipeline. Everything else (the handshake, listings, resources,
+notifications, answers to the server's own questions, methods nobody here has heard of) passes unchanged
+once the caller is known. Both eras of the protocol go by: with sessions (to 2025-11-25), where the ids are
+sealed to their agent, and without (2026-07-28), where `Mcp-Method` and `Mcp-Name` say what the body says.
+
+A refusal is JSON-RPC. Where the message is well formed and its id known it comes with HTTP status 200; a
+message that is not, an unknown caller, a session or server that is not there, and limits keep their own.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from adapters.http1 import Headers, Response
+from gateway.config import Settings
+from gateway.core import mcp_message, mcp_session
+from gateway.core.classify import Call, Server
+from gateway.core.identify import Principal
+from gateway.core.mcp_message import BadMessage, Id, Message
+from gateway.edge import mcp_relay
+from gateway.edge.ingress import Request, refusal_headers
+from gateway.edge.session_key import session_key
+from gateway.errors import BadRequest, Denied, OutcomeUnknown, Refusal
+from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_OWN_STATUS: Final = frozenset({400, 401, 404, 405, 413, 429, 431})
+_NOT_YET_KNOWN: Final = Call("tool_call", "", "")
+_NOT_SENT_ON: Final = frozenset({mcp_relay.SESSION, b"accept-encoding", b"origin"})
+
+
+async def handle(gate: Gate, request: Request) -> None:
+    """Answer one request, with a refusal if it comes to that."""
+    try:
+        check_caller_site(request.host, request.header(b"origin"), gate.settings)
+        principal = await gate.identity.identify(request.credential)
+    except Refusal as refusal:
+        await _answer_refusal(request, refusal, None, None)
+        return
+    visit = _Visit(gate, request, principal)
+    try:
+        try:
+            await visit.serve()
+        except (BadRequest, Denied) as refusal:
+            if refusal.decision_id is None:
+                await refuse(gate, principal, visit.call, refusal)
+            raise
+    except Refusal as refusal:
+        await visit.answer_refusal(refusal)
+
+
+def check_caller_site(host: bytes, origin: bytes | None, settings: Settings) -> None:
+    """Refuse web pages that were not invited, DNS rebinding among them. Raises `Denied`.
+
+    The upstream cannot look: it sees the gateway as its caller. On loopback only loopback's names are
+    answered; elsewhere any name is, unless the settings list them.
+    """
+    name = urlsplit(f"//{host.decode('latin-1')}").hostname or ""
+    known = {*settings.mcp_hosts, settings.host} | _LOOPBACK
+    if name not in known and (settings.mcp_hosts or settings.host in _LOOPBACK):
+        raise Denied("host_not_allowed", "this gateway does not answer to the name in Host")
+    if origin is not None and origin.decode("latin-1") not in settings.mcp_origins:
+        raise Denied("host_not_allowed", "web pages of this Origin may not call the gateway")
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One request of a known caller; `call` says as much of it as is known yet."""
+
+    gate: Gate
+    request: Request
+    principal: Principal
+    call: Call = _NOT_YET_KNOWN
+    id: Id = None
+    rpc_code: int | None = None
+    session_id: bytes | None = None
+
+    async def serve(self) -> None:
+        request = self.request
+        server = self._server()
+        self.call = self._call(server, "")
+        self.session_id = self._open_session(server)
+        if request.method == "POST":
+            await self._post(server)
+        elif request.method in {"GET", "DELETE"}:
+            await self._pass_on(server, None)
+        else:
+            raise BadRequest("method_not_allowed", "MCP is spoken by POST, GET and DELETE")
+
+    def _server(self) -> Server:
+        segments = self.request.raw_path.split(b"/")
+        name = segments[2].decode("latin-1") if len(segments) == 3 else ""
+        server = self.gate.servers.server(name)
+        if server.kind != "mcp":
+            raise BadRequest("not_found", "there is no MCP server of this name")
+        return server
+
+    def _call(self, server: Server, tool: str, arguments: dict[str, Any] | None = None) -> Call:
+        return Call(
+            kind="tool_call",
+            server=server.name,
+            tool=tool,
+            arguments=arguments or {},
+            method=self.request.method,
+            content="json" if self.request.method == "POST" else "none",
+            session_id=(self.session_id or b"").decode("latin-1"),
+            correlation_id=self.request.correlation_id,
+        )
+
+    def _open_session(self, server: Server) -> bytes | None:
+        """The server's own session id, where the caller's is one that it was given."""
+        sealed = self.request.header(mcp_relay.SESSION)
+        if sealed is None:
+            return None
+        key = session_key(self.gate.settings.journal_dir)
+        session_id = mcp_session.unwrap(sealed, key, self.principal, server.name)
+        if session_id is None:
+            raise BadRequest("not_found", "there is no such session")
+        return session_id
+
+    async def _post(self, server: Server) -> None:
+        settings = self.gate.settings
+        content = self.request.header(b"content-type") or b""
+        if content.split(b";", 1)[0].strip().lower() != b"application/json":
+            raise BadRequest("malformed", "the body must be application/json")
+        body = await self.request.body(settings.json_bytes_max)
+        message = self._read(body)
+        if not message.is_tool_call:
+            await self._pass_on(server, body)
+            return
+        self.call = self._call(server, message.tool, message.arguments)
+
+        async def forward(permit: Permit) -> Outcome:
+            response = await self._send(server, body)
+            mcp_relay.check_status(response)
+            headers = mcp_relay.passable(response, self._sealed(server, response))
+            return await mcp_relay.relay(self.request, response, headers, permit.decision_id, self.id)
+
+        await run(self.gate, self.principal, self.call, forward)
+
+    def _read(self, body: bytes) -> Message:
+        try:
+            message = mcp_message.read(body, self.gate.settings.json_depth_max)
+            mcp_message.check_headers(
+                message, self.request.header(b"mcp-method"), self.request.header(b"mcp-name")
+            )
+        except BadMessage as bad:
+            self.id, self.rpc_code = bad.id, bad.rpc_code
+            raise BadRequest("malformed", str(bad)) from bad
+        self.id = message.id if message.method is not None else None
+        return message
+
+    async def _pass_on(self, server: Server, body: bytes | None) -> None:
+        response = await self._send(server, body)
+        mcp_relay.check_status(response)
+        headers = mcp_relay.passable(response, self._sealed(server, response))
+        await mcp_relay.pass_on(self.request, response, headers)
+
+    async def _send(self, server: Server, body: bytes | None) -> Response:
+        """Send the request on. A caller that leaves ends it, wherever it is."""
+        request = self.request
+        headers: Headers = [header for header in request.headers if header[0] not in _NOT_SENT_ON]
+        if self.session_id is not None:
+            headers.append((mcp_relay.SESSION, self.session_id))
+        target = b"?" + request.query if request.query else b""
+        sending = asyncio.current_task()
+        gone = False
+
+        def leave() -> None:
+            nonlocal gone
+            gone = True
+            if sending is not None:
+                sending.cancel()
+
+        request.on_gone(leave)
+        try:
+            response = await self.gate.upstreams.send(
+                server, request.method.encode("ascii"), target, headers, body
+            )
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            if sending is not None:
+                sending.uncancel()
+            raise OutcomeUnknown("upstream_unreachable", "the caller left before the answer") from None
+        request.on_gone(response.close)
+        return response
+
+    def _sealed(self, server: Server, response: Response) -> bytes | None:
+        """The session id that the server hands out, sealed for this caller."""
+        for name, value in response.headers:
+            if name == mcp_relay.SESSION:
+                key = session_key(self.gate.settings.journal_dir)
+                sealed = mcp_session.wrap(value, key, self.principal, server.name)
+                if sealed is None:
+                    response.close()
+                    raise OutcomeUnknown("upstream_invalid", "the tool server's session id is not one")
+                return sealed
+        return None
+
+    async def answer_refusal(self, refusal: Refusal) -> None:
+        """Answer with the refusal; where a judged call's stream has begun, as its last event."""
+        if not self.request.started:
+            await _answer_refusal(self.request, refusal, self.id, self.rpc_code)
+        elif self.call.tool:
+            event = orjson.dumps(mcp_message.refusal(refusal, self.id, self.rpc_code))
+            await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
+        else:
+            raise refusal
+
+
+async def _answer_refusal(request: Request, refusal: Refusal, id_: Id, rpc_code: int | None) -> None:
+    status = refusal.status if id_ is None or refusal.status in _OWN_STATUS else 200
+    document = mcp_message.refusal(refusal, id_, rpc_code)
+    await request.answer(status, document, refusal_headers(refusal), refusal.decision_id)
