@@ -85,6 +85,12 @@ def charged_on_error(verdict: Verdict) -> bool:
     return (verdict.obligations.get("hold") or {}).get("charged_on_error") is True
 
 
+def approval_reason(verdict: Verdict) -> str:
+    """The code that an approved spend carries: what it was found to be within."""
+    budgets = (verdict.obligations.get("hold") or {}).get("budgets", ())
+    return "within_daily_budget" if any(budget["window"] == "day" for budget in budgets) else "allowed"
+
+
 def placing(
     intent: Intent, principal: Principal, verdict: Verdict, decision_id: str, unsettled: Unsettled
 ) -> dict[str, Any]:

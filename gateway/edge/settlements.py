@@ -1,0 +1,62 @@
+"""Telling the treasury again what it could not be told: settlements that stand open in the journal.
+
+The journal opens a settlement when a paid call is decided (`unknown`, should nothing else ever be known),
+replaces it when the call is over, and closes it when the treasury has heard. So whatever happens between, to
+the treasury or to this gateway, one of them is found here: at the next round, or after a restart.
+"""
+
+import asyncio
+import sqlite3
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.core.settle import Settlement
+from gateway.errors import Unavailable
+
+ROUND_MAX: Final = 256
+BACKOFF_MAX: Final = 16
+
+log = structlog.get_logger(__name__)
+
+
+class Open(Protocol):
+    """The journal's open settlements; raises `sqlite3.Error`."""
+
+    async def unsettled(self, limit: int) -> list[Settlement]: ...
+    async def settled(self, hold_id: str) -> None: ...
+
+
+class Teller(Protocol):
+    """Tells the treasury of one settlement; raises `Unavailable`."""
+
+    async def settle(self, due: Settlement) -> str | None: ...
+
+
+class Settlements:
+    """Goes through the open settlements every `retry_s`, more rarely while the treasury is away."""
+
+    def __init__(self, journal: Open, treasury: Teller, retry_s: float) -> None:
+        self._journal = journal
+        self._treasury = treasury
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        wait_s = self._retry_s
+        while True:
+            heard = await self.round()
+            wait_s = self._retry_s if heard else min(wait_s * 2, self._retry_s * BACKOFF_MAX)
+            await asyncio.sleep(wait_s)
+
+    async def round(self) -> bool:
+        """Tell all that is open, oldest first; False if the treasury or the journal could not be had."""
+        try:
+            for due in await self._journal.unsettled(ROUND_MAX):
+                entry = await self._treasury.settle(due)
+                await self._journal.settled(due.hold_id)
+                log.info("settled_late", hold_id=due.hold_id, act=due.act, journal_entry_id=entry)
+        except (Unavailable, sqlite3.Error) as error:
+            log.warning("settlements_wait", why=str(error))
+            return False
+        return True

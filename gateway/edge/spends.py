@@ -1,0 +1,150 @@
+"""`/api/treasury/*`: what an agent may ask of the treasury, judged like any other call.
+
+A spend request walks the path of a request with the treasury as its upstream: read and checked
+(`spend_requests`), prepared (`errands`), judged by policy, recorded, passed on with a warrant, and recorded
+again.
+
+What policy or a budget refuses to authorize is an answer and not an error: the refusal is kept by the
+treasury and told with status 200. A spend that a person has to approve is kept as pending, its money held.
+
+Reads are passed on: the treasury shows an agent its own, an operator all of the tenant.
+"""
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, Protocol
+
+from gateway.core.classify import Call
+from gateway.core.identify import Principal
+from gateway.edge.errands import Errand, Errands
+from gateway.edge.ingress import Request
+from gateway.edge.spend_requests import body, once
+from gateway.edge.treasury import Asker, Treasury
+from gateway.edge.warrants import Signer
+from gateway.errors import BadRequest, Denied, OutcomeUnknown, Refusal, Unavailable
+from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+
+_ROOT: Final = b"/api/treasury/"
+_ACTS: Final = {
+    b"intents": "create_intent",
+    b"authorize": "authorize",
+    b"execute": "execute",
+    b"void": "void",
+}
+_READS: Final = re.compile(
+    rb"(?:intents|authorizations)/ID|workflows/ID/(?:balance|entries)|accounts/ID/statement"
+    rb"|holds|budgets|trial-balance".replace(b"ID", rb"[A-Za-z0-9%][A-Za-z0-9._:@%-]{0,299}")
+)
+_QUERY: Final = re.compile(rb"[A-Za-z0-9._:@%=&+-]{0,2000}")
+
+
+class Operator(Protocol):
+    """A person who operates."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+
+
+class Operators(Protocol):
+    """The operator of a key, None for any other."""
+
+    def operator(self, bearer: str) -> Operator | None: ...
+
+
+class Spends:
+    """The way in to the treasury."""
+
+    def __init__(self, treasury: Treasury, signer: Signer, operators: Operators) -> None:
+        self._treasury = treasury
+        self._errands = Errands(treasury, signer)
+        self._operators = operators
+
+    async def handle(self, gate: Gate, request: Request) -> None:
+        """Answer one request below `/api/treasury/`."""
+        path = request.raw_path.removeprefix(_ROOT)
+        if request.method == "POST" and path in _ACTS and not request.query:
+            await self._act(gate, request, _ACTS[path])
+        elif request.method == "GET" and _READS.fullmatch(path) and _QUERY.fullmatch(request.query):
+            await self._read(gate, request, path)
+        elif path in _ACTS or _READS.fullmatch(path):
+            raise BadRequest("method_not_allowed", "not this method, or not with this query")
+        else:
+            raise BadRequest("not_found", "the treasury has no such route")
+
+    async def _act(self, gate: Gate, request: Request, act: str) -> None:
+        principal = await gate.identity.identify(request.credential)
+        call = Call(
+            kind="spend",
+            server="treasury",
+            tool=act,
+            method=request.method,
+            path=request.raw_path.decode("ascii"),
+            correlation_id=request.correlation_id,
+        )
+        try:
+            document = await body(request)
+            call = replace(call, arguments=document, content="json")
+            prices = await gate.prices.table()
+            errand = await self._errands.prepare(
+                principal, call, once(request, principal, act, document), prices.currency
+            )
+        except Refusal as refusal:
+            await refuse(gate, principal, call, refusal)
+            raise
+        await self._judge(gate, request, principal, errand)
+
+    async def _judge(self, gate: Gate, request: Request, principal: Principal, errand: Errand) -> None:
+        async def forward(permit: Permit) -> Outcome:
+            return _outcome(request, permit, errand, await _passed_on(errand, permit))
+
+        try:
+            await run(gate, principal, errand.call, forward, errand.spend)
+        except Denied as refusal:
+            if refusal.permit is None or not errand.keeps_refusals:
+                raise
+            refused = replace(refusal.permit.verdict, allow=False, reasons=refusal.reasons)
+            permit = replace(refusal.permit, verdict=refused)
+            await _outcome(request, permit, errand, await _passed_on(errand, permit)).finish()
+
+    async def _read(self, gate: Gate, request: Request, path: bytes) -> None:
+        target = "/v1/" + path.decode("ascii")
+        if request.query:
+            target += "?" + request.query.decode("ascii")
+        asker = await self._asker(gate, request)
+        await request.answer(200, await self._treasury.read(asker, target))
+
+    async def _asker(self, gate: Gate, request: Request) -> Asker:
+        """An operator asks with their own key, so that the treasury sees who it is."""
+        bearer = request.credential.bearer
+        operator = self._operators.operator(bearer) if bearer else None
+        if operator is not None:
+            return Asker(operator.tenant, operator.id, request.correlation_id, bearer)
+        principal = await gate.identity.identify(request.credential)
+        return Asker(principal.tenant, principal.id, request.correlation_id)
+
+
+async def _passed_on(errand: Errand, permit: Permit) -> dict[str, Any]:
+    """The treasury's answer. Without one it may have acted, so the outcome is unknown."""
+    try:
+        return await errand.pass_on(permit)
+    except Unavailable as gone:
+        unknown = OutcomeUnknown(gone.code, gone.detail, retry_after_s=gone.retry_after_s)
+        unknown.decision_id = permit.decision_id
+        raise unknown from gone
+    except Refusal as refusal:
+        refusal.decision_id = permit.decision_id
+        raise
+
+
+def _outcome(request: Request, permit: Permit, errand: Errand, document: dict[str, Any]) -> Outcome:
+    """How it ended, and the answer for when that is on record; a refusal that is kept moved no money."""
+    denied = document.get("status") == "denied"
+    return Outcome(
+        "failed" if denied else "succeeded",
+        errand.status,
+        partial(request.answer, errand.status, document, (), permit.decision_id),
+        code=str(document["reason"]) if denied else None,
+    )

@@ -1,0 +1,88 @@
+"""Telling the treasury again, with a journal and a treasury of values."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from gateway.core.settle import Settlement
+from gateway.edge.settlements import Settlements
+from gateway.edge.treasury import unavailable
+
+
+def due(hold_id: str) -> Settlement:
+    return Settlement(hold_id, "capture", "acme", "scout", "c-1", 5, "bank")
+
+
+class Open:
+    """The open settlements, in memory."""
+
+    def __init__(self, *hold_ids: str) -> None:
+        self.open = {hold_id: due(hold_id) for hold_id in hold_ids}
+        self.broken = False
+
+    async def unsettled(self, limit: int) -> list[Settlement]:
+        if self.broken:
+            raise sqlite3.OperationalError("disk I/O error")
+        return list(self.open.values())[:limit]
+
+    async def settled(self, hold_id: str) -> None:
+        del self.open[hold_id]
+
+
+class Teller:
+    """A treasury that hears `patience` settlements before it is gone for `gone` of them."""
+
+    def __init__(self, patience: int = 1_000, gone: int = 0) -> None:
+        self.heard: list[str] = []
+        self.asked = asyncio.Event()
+        self._patience = patience
+        self._gone = gone
+
+    async def settle(self, told: Settlement) -> str | None:
+        self.asked.set()
+        if len(self.heard) >= self._patience and self._gone:
+            self._gone -= 1
+            raise unavailable("gone")
+        self.heard.append(told.hold_id)
+        return "entry"
+
+
+@pytest.mark.requirement("GW-10")
+async def test_all_that_is_open_is_told_once_and_closed() -> None:
+    journal, treasury = Open("h1", "h2"), Teller()
+    settlements = Settlements(journal, treasury, 1.0)
+    assert await settlements.round()
+    assert await settlements.round()
+    assert treasury.heard == ["h1", "h2"]
+    assert not journal.open
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-19")
+async def test_what_the_treasury_did_not_hear_stays_open() -> None:
+    journal, treasury = Open("h1", "h2"), Teller(patience=1, gone=1)
+    settlements = Settlements(journal, treasury, 1.0)
+    assert not await settlements.round()
+    assert list(journal.open) == ["h2"]
+    assert await settlements.round()
+    assert treasury.heard == ["h1", "h2"]
+
+
+async def test_a_broken_journal_is_waited_for() -> None:
+    journal = Open("h1")
+    journal.broken = True
+    assert not await Settlements(journal, Teller(), 1.0).round()
+
+
+@pytest.mark.requirement("GW-10")
+async def test_it_goes_on_until_the_treasury_is_back() -> None:
+    journal, treasury = Open("h1"), Teller(patience=0, gone=3)
+    running = asyncio.create_task(Settlements(journal, treasury, 0.001).run())
+    async with asyncio.timeout(5):
+        while journal.open:
+            await treasury.asked.wait()
+            treasury.asked.clear()
+            await asyncio.sleep(0)
+    running.cancel()
+    assert treasury.heard == ["h1"]
