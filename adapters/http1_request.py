@@ -54,7 +54,7 @@ def head(method: bytes, target: bytes, headers: Headers, host: bytes, body_bytes
     elif method in _BODY_EXPECTED:
         lines.append(b"content-length: 0")
     text = b"\r\n".join(lines) + b"\r\n\r\n"
-    if _CANONICAL.fullmatch(text) is None:
+    if text.count(b"\n") != len(lines) + 1 or _CANONICAL.fullmatch(text) is None:
         raise ValueError("the request head is not well formed")
     return text
 
