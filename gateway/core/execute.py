@@ -17,13 +17,13 @@ def check_executable(intent: Intent, authorization: dict[str, Any] | None, amoun
     (authorization_not_approved). One that has ended is left to the treasury, since this may be the repetition
     of a request that it has answered.
     """
-    if authorization is None:
+    if authorization is None or authorization["status"] == "denied":
         raise _denied("no_authorization_record", "nobody authorized this spend")
-    if authorization["status"] in ("pending", "denied"):
+    if authorization["status"] == "pending":
         raise BadRequest(
             "authorization_not_approved",
-            f"the authorization is {authorization['status']}",
-            approval_id=authorization["authorization_id"] if authorization["status"] == "pending" else None,
+            "a person has to approve this spend first",
+            approval_id=authorization["authorization_id"],
         )
     ceiling_cents: int = authorization["ceiling_cents"]
     if amount_cents is not None and amount_cents > ceiling_cents:

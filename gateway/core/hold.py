@@ -72,10 +72,10 @@ def stance(verdict: Verdict) -> Stance:
 def agrees(spend: Spend | None, verdict: Verdict) -> bool:
     """Whether policy judged by the very price rule that the gateway priced with.
 
-    A plain refusal places no hold, so there is nothing to agree on.
+    A refusal places no hold, so there is nothing to agree on, unless it is the price that was refused.
     """
     if stance(verdict) == "denied":
-        return True
+        return all(reason["code"] != "call_unpriceable" for reason in verdict.reasons)
     held = verdict.obligations.get("hold") or {}
     return held.get("price") == (spend.price if spend else None)
 
@@ -83,12 +83,6 @@ def agrees(spend: Spend | None, verdict: Verdict) -> bool:
 def charged_on_error(verdict: Verdict) -> bool:
     """Whether the tool's own error is paid for too."""
     return (verdict.obligations.get("hold") or {}).get("charged_on_error") is True
-
-
-def approval_reason(verdict: Verdict) -> str:
-    """The code that an approved spend carries: what it was found to be within."""
-    budgets = (verdict.obligations.get("hold") or {}).get("budgets", ())
-    return "within_daily_budget" if any(budget["window"] == "day" for budget in budgets) else "allowed"
 
 
 def placing(
@@ -103,6 +97,7 @@ def placing(
     hold = {} if holding == "denied" else _hold(verdict, intent.spend)
     return _claims("authorize", intent, principal, verdict, decision_id) | {
         "verdict": holding,
+        "reasons": verdict.reasons or (_granted(hold),),
         "ceiling_cents": hold.get("ceiling_cents", 0),
         "budgets": hold.get("budgets", ()),
         "approval_role": verdict.obligations["approval"]["role"] if holding == "pending" else None,
@@ -146,14 +141,20 @@ def _claims(
 
 def _hold(verdict: Verdict, spend: Spend) -> dict[str, Any]:
     """The hold obligation, checked: its ceiling covers the spend, its budgets are complete."""
-    hold: dict[str, Any] = verdict.obligations.get("hold") or {}
     try:
-        asked = HoldObligation.model_validate(hold)
+        asked = HoldObligation.model_validate(verdict.obligations.get("hold"))
     except ValidationError:
         raise unmet("the hold that policy asks for cannot be read") from None
     if asked.ceiling_cents < spend.amount_cents:
         raise unmet("the hold that policy asks for does not cover the spend")
-    return hold
+    return asked.model_dump(include={"ceiling_cents", "budgets"})
+
+
+def _granted(hold: dict[str, Any]) -> dict[str, Any]:
+    """The reason that an approved spend is kept with: what it was found to be within."""
+    if any(budget["window"] == "day" for budget in hold["budgets"]):
+        return {"code": "within_daily_budget", "message": "the spend is within its daily budget"}
+    return {"code": "allowed", "message": "policy allows the spend"}
 
 
 def unmet(why: str) -> Denied:

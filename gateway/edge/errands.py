@@ -17,7 +17,7 @@ from typing import Any
 from gateway.core.classify import Call
 from gateway.core.decide import Spend
 from gateway.core.execute import check_executable
-from gateway.core.hold import Intent, approval_reason, placing, settling
+from gateway.core.hold import Intent, placing, settling
 from gateway.core.identify import Principal
 from gateway.edge.spend_requests import checked
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
@@ -113,9 +113,7 @@ class Errands:
         async def pass_on(permit: Permit) -> dict[str, Any]:
             claims = placing(intent, asked.principal, permit.verdict, permit.decision_id, "release")
             warrant = {"warrant": self._signer.sign(claims)}
-            return _told(
-                permit, await self._treasury.write(asked.asker, target, document | warrant, asked.once)
-            )
+            return _told(await self._treasury.write(asked.asker, target, document | warrant, asked.once))
 
         call = asked.judged_as(intent, intent.policy_version)
         return Errand(call, intent.spend, pass_on, keeps_refusals=True)
@@ -171,10 +169,7 @@ def _declare(request: IntentRequest | AuthorizeSpendRequest, currency: str) -> I
     return Intent(new_id(), str(request.workflow_id), spend, request.policy_version)
 
 
-def _told(permit: Permit, authorization: dict[str, Any]) -> dict[str, Any]:
-    """The authorization as the agent is told of it: what it waits for, or why it was approved."""
-    if authorization["status"] == "pending":
-        return authorization | {"approval_id": authorization["authorization_id"]}
-    if authorization["status"] == "approved":
-        return authorization | {"reason": approval_reason(permit.verdict)}
-    return authorization
+def _told(authorization: dict[str, Any]) -> dict[str, Any]:
+    """The authorization as the agent is told of it: one that waits names what it waits for."""
+    waits = authorization["status"] == "pending"
+    return authorization | ({"approval_id": authorization["authorization_id"]} if waits else {})

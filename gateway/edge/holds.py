@@ -2,7 +2,7 @@
 
 A hold is asked for with a warrant, in one go with its intent, before anything is forwarded. It is placed as
 `unsettled: unknown`: if this gateway dies before it can tell, the money stays held, since the tool may
-have acted.
+have acted. Of a call that waits for a person nothing was forwarded, so the treasury lets its hold expire.
 """
 
 from typing import TYPE_CHECKING, Any, Final

@@ -29,7 +29,7 @@ def test_an_approved_spend_may_be_executed_up_to_its_ceiling(asked: int | None, 
     [
         (None, None, "no_authorization_record"),
         (authorization("pending"), None, "authorization_not_approved"),
-        (authorization("denied", 0), None, "authorization_not_approved"),
+        (authorization("denied", 0), None, "no_authorization_record"),
         (authorization("approved"), 501, "spend_exceeds_ceiling"),
     ],
 )

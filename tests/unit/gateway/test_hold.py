@@ -54,6 +54,7 @@ def test_the_price_that_policy_judged_must_be_ours() -> None:
     assert agrees(SPEND, verdict(hold=HOLD))
     assert agrees(None, verdict())
     assert agrees(SPEND, REFUSED)
+    assert not agrees(SPEND, verdict(False, {"code": "call_unpriceable", "message": "stale"}))
     assert not agrees(SPEND, verdict())
     assert not agrees(None, verdict(hold=HOLD))
     assert not agrees(SPEND, verdict(hold={**HOLD, "price": other}))
@@ -77,10 +78,18 @@ def test_a_hold_carries_policys_ceiling_and_budgets(judged: Verdict, expected: t
     warrant = Warrant.model_validate(claims | TIMES)
     found = (warrant.verdict, warrant.ceiling_cents, len(warrant.budgets), warrant.approval_role)
     assert found == expected
+    assert warrant.reasons[0].code == ("approval_required" if judged is PENDING else "within_daily_budget")
     assert (warrant.act, warrant.unsettled, warrant.decision_id) == ("authorize", "unknown", "decision-1")
     assert warrant.intent_sha256 == intent_sha256(
         "acme", INTENT.id, INTENT.workflow_id, 5, "USD", "tool_call", "bank"
     )
+
+
+@pytest.mark.requirement("TRE-05")
+def test_a_spend_without_a_daily_budget_is_just_allowed() -> None:
+    judged = verdict(hold={"ceiling_cents": 5, "budgets": [{**BUDGET, "window": "month"}]})
+    warrant = Warrant.model_validate(placing(INTENT, SCOUT, judged, "d", "release") | TIMES)
+    assert [reason.code for reason in warrant.reasons] == ["allowed"]
 
 
 @pytest.mark.requirement("TRE-05")
