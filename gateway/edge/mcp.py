@@ -10,6 +10,7 @@ message that is not, an unknown caller, a session or server that is not there, a
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from adapters.http1 import Headers, Response
 from gateway.config import Settings
 from gateway.core import mcp_message, mcp_session
 from gateway.core.classify import Call, Server
+from gateway.core.hold import standing_workflow
 from gateway.core.identify import Principal
 from gateway.core.mcp_message import BadMessage, Id, Message
 from gateway.edge import mcp_relay
@@ -108,6 +110,7 @@ class _Visit:
             arguments=arguments or {},
             method=self.request.method,
             content="json" if self.request.method == "POST" else "none",
+            workflow_id=self.request.workflow_id or standing_workflow(self.principal),
             session_id=(self.session_id or b"").decode("latin-1"),
             correlation_id=self.request.correlation_id,
         )
@@ -125,9 +128,10 @@ class _Visit:
 
     async def _post(self, server: Server) -> None:
         settings = self.gate.settings
-        content = self.request.header(b"content-type") or b""
-        if content.split(b";", 1)[0].strip().lower() != b"application/json":
-            raise BadRequest("malformed", "the body must be application/json")
+        content = (self.request.header(b"content-type") or b"").lower().replace(b" ", b"")
+        coded = self.request.header(b"content-encoding") is not None
+        if coded or content not in {b"application/json", b"application/json;charset=utf-8"}:
+            raise BadRequest("malformed", "the body must be application/json in UTF-8, not encoded")
         body = await self.request.body(settings.json_bytes_max)
         message = self._read(body)
         if not message.is_tool_call:
@@ -136,10 +140,7 @@ class _Visit:
         self.call = self._call(server, message.tool, message.arguments)
 
         async def forward(permit: Permit) -> Outcome:
-            response = await self._send(server, body)
-            mcp_relay.check_status(response)
-            headers = mcp_relay.passable(response, self._sealed(server, response))
-            return await mcp_relay.relay(self.request, response, headers, permit.decision_id, self.id)
+            return await self._while_here(self._exchange(server, body, permit.decision_id))
 
         await run(self.gate, self.principal, self.call, forward)
 
@@ -156,40 +157,40 @@ class _Visit:
         return message
 
     async def _pass_on(self, server: Server, body: bytes | None) -> None:
-        response = await self._send(server, body)
-        mcp_relay.check_status(response)
-        headers = mcp_relay.passable(response, self._sealed(server, response))
-        await mcp_relay.pass_on(self.request, response, headers)
+        outcome = await self._while_here(self._exchange(server, body, None))
+        await outcome.finish()
 
-    async def _send(self, server: Server, body: bytes | None) -> Response:
-        """Send the request on. A caller that leaves ends it, wherever it is."""
+    async def _while_here(self, exchange: Coroutine[None, None, Outcome]) -> Outcome:
+        """The outcome of an exchange; a caller that leaves ends it, wherever it is."""
+        request, task = self.request, asyncio.current_task()
+        if task is None or request.gone:
+            exchange.close()
+            return Outcome("failed", 0)
+        request.on_gone(task.cancel)
+        try:
+            return await exchange
+        except asyncio.CancelledError:
+            if not request.gone:
+                raise
+            task.uncancel()
+            return Outcome("unknown", 0)
+        finally:
+            request.on_gone(None)
+
+    async def _exchange(self, server: Server, body: bytes | None, decision_id: str | None) -> Outcome:
+        """Send the request on and its answer back; one with a decision is watched for how it ends."""
         request = self.request
         headers: Headers = [header for header in request.headers if header[0] not in _NOT_SENT_ON]
         if self.session_id is not None:
             headers.append((mcp_relay.SESSION, self.session_id))
         target = b"?" + request.query if request.query else b""
-        sending = asyncio.current_task()
-        gone = False
-
-        def leave() -> None:
-            nonlocal gone
-            gone = True
-            if sending is not None:
-                sending.cancel()
-
-        request.on_gone(leave)
-        try:
-            response = await self.gate.upstreams.send(
-                server, request.method.encode("ascii"), target, headers, body
-            )
-        except asyncio.CancelledError:
-            if not gone:
-                raise
-            if sending is not None:
-                sending.uncancel()
-            raise OutcomeUnknown("upstream_unreachable", "the caller left before the answer") from None
-        request.on_gone(response.close)
-        return response
+        method = request.method.encode("ascii")
+        async with await self.gate.upstreams.send(server, method, target, headers, body) as response:
+            mcp_relay.check_status(response)
+            back = mcp_relay.passable(response, self._sealed(server, response))
+            if decision_id is None:
+                return await mcp_relay.pass_on(request, response, back)
+            return await mcp_relay.relay(request, response, back, decision_id, self.id)
 
     def _sealed(self, server: Server, response: Response) -> bytes | None:
         """The session id that the server hands out, sealed for this caller."""
@@ -198,7 +199,6 @@ class _Visit:
                 key = session_key(self.gate.settings.journal_dir)
                 sealed = mcp_session.wrap(value, key, self.principal, server.name)
                 if sealed is None:
-                    response.close()
                     raise OutcomeUnknown("upstream_invalid", "the tool server's session id is not one")
                 return sealed
         return None

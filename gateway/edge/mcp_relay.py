@@ -12,6 +12,7 @@ from adapters.http1 import BadAnswer, Headers, HTTPError, Response
 from gateway.config import Settings
 from gateway.core import mcp_message
 from gateway.core.event_stream import Event, EventStream, EventTooLarge
+from gateway.core.forward import answer_headers
 from gateway.core.mcp_message import Id
 from gateway.edge.ingress import Request
 from gateway.edge.upstream import failure
@@ -21,11 +22,7 @@ from gateway.pipeline import Outcome
 SESSION: Final = b"mcp-session-id"
 _JSON: Final = b"application/json"
 _EVENTS: Final = b"text/event-stream"
-_OURS: Final = frozenset(
-    b"connection keep-alive proxy-connection transfer-encoding te trailer upgrade content-length"
-    b" content-encoding date server set-cookie www-authenticate proxy-authenticate x-correlation-id"
-    b" x-decision-id".split()
-)
+_NOT_PASSED: Final = frozenset((SESSION, b"content-length", b"date", b"server", b"www-authenticate"))
 
 
 def check_status(response: Response) -> None:
@@ -34,28 +31,26 @@ def check_status(response: Response) -> None:
     A redirect would lead the caller past the gate, and a challenge asks for the gateway's credentials.
     """
     if response.status in {401, 407}:
-        response.close()
         raise UpstreamFailed("upstream_invalid", "the tool server wants credentials that the gateway has not")
     if response.status not in {200, 202, 204} and response.status < 400:
-        response.close()
         raise OutcomeUnknown("upstream_invalid", f"the tool server answered with status {response.status}")
 
 
 def passable(response: Response, session_id: bytes | None) -> Headers:
     """The headers for the caller; `session_id` stands in for the server's own."""
-    headers = [header for header in response.headers if header[0] not in _OURS and header[0] != SESSION]
+    kept = answer_headers(response.status, response.headers)
+    headers = [header for header in kept if header[0] not in _NOT_PASSED]
     if session_id is not None:
         headers.append((SESSION, session_id))
     return headers
 
 
-async def pass_on(request: Request, response: Response, headers: Headers) -> None:
+async def pass_on(request: Request, response: Response, headers: Headers) -> Outcome:
     """Pass on an answer that nobody judges, piece by piece as it comes."""
-    async with response:
-        await request.start(response.status, headers)
-        async for piece in _pieces(response, request.settings):
-            await request.send(piece, more=True)
-    await request.send(b"", more=False)
+    await request.start(response.status, headers)
+    async for piece in _pieces(response, request.settings):
+        await request.send(piece, more=True)
+    return Outcome("succeeded", response.status, _last(request, b""))
 
 
 async def relay(request: Request, response: Response, headers: Headers, decision_id: str, id_: Id) -> Outcome:
@@ -65,7 +60,6 @@ async def relay(request: Request, response: Response, headers: Headers, decision
         return await _relay_whole(request, response, headers, decision_id, id_)
     if content == _EVENTS:
         return await _relay_events(request, response, headers, decision_id, id_)
-    response.close()
     raise OutcomeUnknown("upstream_invalid", "the tool server's answer is neither JSON nor an event stream")
 
 
@@ -89,14 +83,13 @@ async def _relay_events(
     request: Request, response: Response, headers: Headers, decision_id: str, id_: Id
 ) -> Outcome:
     stream = EventStream(request.settings.mcp_answer_bytes_max)
-    async with response:
-        await request.start(response.status, headers, decision_id)
-        async for piece in _pieces(response, request.settings):
-            for event in _split(stream, piece):
-                ended = mcp_message.ending(event.data, id_) if event.data else None
-                if ended is not None:
-                    return Outcome(ended, response.status, _last(request, event.raw))
-                await request.send(event.raw, more=True)
+    await request.start(response.status, headers, decision_id)
+    async for piece in _pieces(response, request.settings):
+        for event in _split(stream, piece):
+            ended = mcp_message.ending(event.data, id_) if event.data else None
+            if ended is not None:
+                return Outcome(ended, response.status, _last(request, event.raw))
+            await request.send(event.raw, more=True)
     return Outcome("unknown", response.status, _last(request, stream.rest))
 
 
@@ -124,8 +117,6 @@ async def _whole(response: Response, settings: Settings) -> bytes:
         raise failure(error) from error
     except TimeoutError:
         raise _too_long(settings) from None
-    finally:
-        response.close()
 
 
 async def _pieces(response: Response, settings: Settings) -> AsyncIterator[bytes]:
