@@ -10,6 +10,7 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 path can be walked in a test with none of them.
 """
 
+import contextlib
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -19,9 +20,9 @@ from gateway.config import Settings
 from gateway.core import record
 from gateway.core.classify import Call, Server
 from gateway.core.decide import UNDECIDED, Spend, Verdict, document, require
-from gateway.core.hold import agrees, unmet
+from gateway.core.hold import agrees, stance, standing_workflow
 from gateway.core.identify import Credential, Principal
-from gateway.core.price import PriceTable, price
+from gateway.core.price import PriceTable, price, unpriceable
 from gateway.core.settle import Ending, Settlement, settlement
 from gateway.errors import Denied, OutcomeUnknown, Refusal, Unavailable
 from schemas.ids import new_id
@@ -49,12 +50,14 @@ class Outcome:
     """How a forwarded call ended, as far as its edge can tell.
 
     succeeded: the tool answered and did it; failed: it certainly did not; unknown: it may have.
+    `journal_entry_id` is what a spend request posted; that of a paid call is told by its settlement.
     """
 
     kind: Ending
     status: int
     finish: Callable[[], Awaitable[None]] = nothing_left
     code: str | None = None
+    journal_entry_id: str | None = None
 
 
 Forward = Callable[[Permit], Awaitable[Outcome]]
@@ -163,11 +166,13 @@ async def run(
     Raises `Refusal` with the decision's id, after the refusal is on the journal.
     """
     began_s = gate.clock.monotonic()
-    permit = Permit(new_id(), call, principal, spend=declared, at=gate.clock.now())
+    permit = _asked(gate, principal, call, declared)
     try:
         permit = await _price_and_decide(gate, permit)
+        gate.rate_limits.take(principal, permit.verdict.obligations.get("rate_limit") or {})
+        if stance(permit.verdict) == "pending":
+            await _hold(gate, permit)
         require(permit.verdict)
-        gate.rate_limits.take(principal, permit.verdict.obligations)
         permit = await _hold(gate, permit)
     except Refusal as refusal:
         await _refuse(gate, permit, refusal, began_s)
@@ -190,17 +195,29 @@ async def refuse(gate: Gate, principal: Principal, call: Call, refusal: Refusal)
 
     Gives the refusal its decision's id. `call` says as much as is known of the request.
     """
-    permit = Permit(new_id(), call, principal, at=gate.clock.now())
+    permit = _asked(gate, principal, call)
     await _refuse(gate, permit, refusal, gate.clock.monotonic())
 
 
+def _asked(gate: Gate, principal: Principal, call: Call, declared: Spend | None = None) -> Permit:
+    """A call before it is judged; one that names no workflow belongs to its agent's standing one."""
+    if not call.workflow_id:
+        call = replace(call, workflow_id=standing_workflow(principal))
+    return Permit(new_id(), call, principal, spend=declared, at=gate.clock.now())
+
+
 async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
-    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more."""
-    priced = await _decide(gate, permit, await gate.prices.table())
-    if not agrees(priced.spend, priced.verdict):
-        priced = await _decide(gate, permit, await gate.prices.reread())
-        if not agrees(priced.spend, priced.verdict):
-            raise unmet("policy judged by another price than the one that it tells")
+    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more.
+
+    A call that cannot be priced may only lack the newest prices.
+    """
+    with contextlib.suppress(Denied):
+        priced = await _decide(gate, permit, await gate.prices.table())
+        if agrees(priced.spend, priced.verdict):
+            return priced
+    priced = await _decide(gate, permit, await gate.prices.reread())
+    if stance(priced.verdict) != "denied" and not agrees(priced.spend, priced.verdict):
+        raise unpriceable("policy judged by another price than the one that it tells")
     return priced
 
 
@@ -211,7 +228,10 @@ async def _decide(gate: Gate, permit: Permit, prices: PriceTable) -> Permit:
 
 
 async def _hold(gate: Gate, permit: Permit) -> Permit:
-    """Have the money of a paid call held. Of a spend request the treasury is itself the upstream."""
+    """Have the money of a paid call held. Of a spend request the treasury is itself the upstream.
+
+    Raises `Denied` with the approval's id where a person has to be asked while it is held.
+    """
     if permit.call.kind == "spend" or not permit.verdict.obligations.get("hold"):
         return permit
     if gate.treasury is None:
@@ -270,6 +290,6 @@ async def _settle_and_record(gate: Gate, permit: Permit, outcome: Outcome, began
         status=outcome.status,
         code=outcome.code,
         duration_ms=int((gate.clock.monotonic() - began_s) * 1000),
-        journal_entry_id=journal_entry_id,
+        journal_entry_id=journal_entry_id or outcome.journal_entry_id,
     )
     await gate.journal.append(record.completed(permit, ended, gate.clock.now(), None if settled else due))

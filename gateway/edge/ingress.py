@@ -11,7 +11,7 @@ A correlation id is taken from the caller only if it is well formed; every answe
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -27,23 +27,27 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
+Values = Sequence[bytes]
 
 GONE: Final = "tollhouse.gone"
+ON_GONE: Final = "tollhouse.on_gone"
+BREAK_OFF: Final = "tollhouse.break_off"
 JSON: Final = (b"content-type", b"application/json")
 RETRY_AFTER_S: Final = 1
 
 _CORRELATION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UUID = re.compile(rb"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _READ_HERE: Final = frozenset(
     b"host content-length transfer-encoding connection upgrade expect"
-    b" authorization x-api-key x-correlation-id".split()
+    b" authorization x-api-key x-correlation-id x-workflow-id".split()
 )
 _HOP_BY_HOP: Final = frozenset(b"keep-alive proxy-connection te trailer trailers http2-settings".split())
 _CLAIMS: Final = frozenset(
     b"cookie forwarded via from remote-user x-real-ip x-cluster-client-ip true-client-ip cf-connecting-ip"
     b" x-original-url x-rewrite-url x-original-uri x-original-host x-host"
     b" x-http-method x-http-method-override x-method-override"
-    b" x-decision-id x-workflow-id ssl-client-cert client-cert client-cert-chain".split()
+    b" x-decision-id ssl-client-cert client-cert client-cert-chain".split()
 )
 _CLAIM_PREFIXES: Final = (
     b"x-agent",
@@ -99,6 +103,7 @@ class Request:
         "scope",
         "settings",
         "started",
+        "workflow_id",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
@@ -114,16 +119,18 @@ class Request:
         self.length: int | None = 0
         self.credential = Credential(None)
         self.correlation_id = ""
+        self.workflow_id = ""
         self.started = False
         self._whole = False
 
     def check(self) -> None:
         """Read the head. Raises `BadRequest` or `Unauthenticated`; `correlation_id` is set in any case."""
         read = self._sort(self.scope["headers"])
-        given = read.get(b"x-correlation-id", ())
+        given: Values = read.get(b"x-correlation-id", ())
         well_formed = len(given) == 1 and _CORRELATION.fullmatch(given[0])
         self.correlation_id = given[0].decode() if well_formed else new_id()
         self._check_head(read)
+        self.workflow_id = _workflow(read.get(b"x-workflow-id", ()))
         self.credential = _credential(read.get(b"authorization", ()), read.get(b"x-api-key", ()))
 
     def _sort(self, headers: list[Header]) -> dict[bytes, list[bytes]]:
@@ -149,7 +156,7 @@ class Request:
         self.length = _length(read.get(b"content-length", ()), read.get(b"transfer-encoding", ()))
         self._whole = self.length == 0
 
-    def _check_connection(self, values: "tuple[()] | list[bytes]") -> None:
+    def _check_connection(self, values: Values) -> None:
         """Drop what the caller names as hop-by-hop; what tells how a body is read must not be named."""
         named = {token.strip().lower() for value in values for token in value.split(b",")}
         named -= {b"keep-alive", b"close", b"te", b""}
@@ -203,9 +210,22 @@ class Request:
             raise BadRequest("malformed", "the caller went away within its request")
         return message
 
+    @property
+    def gone(self) -> bool:
+        """Whether the caller has gone away."""
+        return GONE in self.scope
+
     def on_gone(self, call: Callable[[], object] | None) -> None:
-        """Have `call` called once if the caller goes away from now on; None ends it."""
-        self.scope[GONE] = call
+        """Have `call` called when the caller goes away, at once if it has; None ends it."""
+        self.scope[ON_GONE] = call
+        if call is not None and self.gone:
+            call()
+
+    def break_off(self) -> None:
+        """Close the connection within an answer: the caller must see that it is not whole."""
+        close: Callable[[], None] | None = self.scope.get(BREAK_OFF)
+        if close is not None:
+            close()
 
     async def start(self, status: int, headers: list[Header], decision_id: str | None = None) -> None:
         """Begin the answer. The ids are added here, and here alone."""
@@ -252,7 +272,7 @@ def refusal_headers(refusal: Refusal) -> tuple[Header, ...]:
     return ()
 
 
-def _length(lengths: "tuple[()] | list[bytes]", encodings: "tuple[()] | list[bytes]") -> int | None:
+def _length(lengths: Values, encodings: Values) -> int | None:
     if encodings:
         if lengths or [value.strip().lower() for value in encodings] != [b"chunked"]:
             raise BadRequest("malformed", "the end of the body can be found in more than one way")
@@ -264,7 +284,16 @@ def _length(lengths: "tuple[()] | list[bytes]", encodings: "tuple[()] | list[byt
     return int(lengths[0])
 
 
-def _credential(bearers: "tuple[()] | list[bytes]", keys: "tuple[()] | list[bytes]") -> Credential:
+def _workflow(ids: Values) -> str:
+    """The workflow that a call says it belongs to, as a UUID in its canonical form; "" for none."""
+    if not ids:
+        return ""
+    if len(ids) > 1 or not _UUID.fullmatch(ids[0]):
+        raise BadRequest("malformed", "X-Workflow-Id must be one UUID")
+    return ids[0].decode("ascii").lower()
+
+
+def _credential(bearers: Values, keys: Values) -> Credential:
     """One `Authorization: Bearer …` or one `X-API-Key: …`, never two of anything."""
     if len(bearers) + len(keys) > 1:
         raise Unauthenticated("token_invalid", "show one credential, not several")

@@ -31,7 +31,7 @@ _BATCH_MAX: Final = 256
 
 log = structlog.get_logger(__name__)
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 class Journal:
@@ -99,7 +99,7 @@ class Journal:
 
     async def prune(self, before_ms: int, *, unshipped_too: bool) -> None:
         """Delete records written before; without `unshipped_too` only such as the event stream has."""
-        await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too) and None)
+        await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too))
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""
@@ -165,13 +165,13 @@ class Journal:
                 written.set_exception(_unavailable("the disk did not take the record in time"))
         self._timer = self._loop.call_at(self._deadlines[0][0], self._expire) if self._deadlines else None
 
-    async def _do(self, work: Callable[[], None]) -> None:
+    async def _do(self, work: Work) -> None:
         """Have the thread do something to the file between two commits. Raises what it raises."""
         done: asyncio.Future[None] = self._loop.create_future()
         self._work.put(lambda: self._report(work, done))
         await done
 
-    def _report(self, work: Callable[[], None], done: "asyncio.Future[None]") -> None:
+    def _report(self, work: Work, done: "asyncio.Future[None]") -> None:
         failure: sqlite3.Error | None = None
         try:
             work()

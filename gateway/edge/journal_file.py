@@ -61,7 +61,7 @@ class Row(NamedTuple):
 class JournalFile:
     """The writing end. Every method raises `sqlite3.Error` where the disk will not take it.
 
-    `sync` is "fsync" (a commit is on disk when it returns) or "os" (it outlives the process, not the machine).
+    `sync` is "fsync" (a commit is on disk when it returns) or "os" (it outlives the process, no more).
     """
 
     def __init__(self, path: Path, sync: str) -> None:

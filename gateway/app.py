@@ -1,0 +1,150 @@
+"""The data plane: bare ASGI, one dictionary from the first segment of a path to its way in.
+
+Whatever a way in does not handle itself becomes the common shape of an error here, and never a stack trace.
+Several workers are several processes under one parent, each with its own journal and its own connections.
+"""
+
+import functools
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from adapters.telemetry import configure_logging
+from gateway.config import Settings
+from gateway.edge import decisions, http_tools, listener, mcp
+from gateway.edge.ingress import Receive, Request, Scope, Send
+from gateway.errors import BadRequest, Refusal, Unavailable
+from gateway.house import House
+from gateway.pipeline import Gate
+
+SWITCH_INTERVAL_S: Final = 0.0005
+BACKLOG: Final = 2_048
+
+log = structlog.get_logger(__name__)
+
+Handle = Callable[[Gate, Request], Awaitable[None]]
+
+
+class App:
+    """The gateway as an ASGI application; its house is open between the lifespan's two ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._house = House(settings)
+        self._under_way = 0
+        self._ways_in: dict[bytes, Handle] = {
+            b"tools": http_tools.handle,
+            b"mcp": mcp.handle,
+            b"api": self._spend,
+            b"v1": decisions.handle,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the lifespan."""
+        if scope["type"] == "http":
+            await self._answer(Request(scope, receive, send, self._settings))
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _answer(self, request: Request) -> None:
+        self._under_way += 1
+        try:
+            request.check()
+            await self._enter(request)
+        except Refusal as refusal:
+            await _refuse(request, refusal)
+        except Exception:
+            log.exception("internal_error", correlation_id=request.correlation_id)
+            await _refuse(request, Refusal("internal", "the gateway failed; its log has more"))
+        finally:
+            self._under_way -= 1
+
+    async def _enter(self, request: Request) -> None:
+        handle = self._ways_in.get(request.raw_path.split(b"/", 2)[1])
+        if handle is None:
+            await self._house.health.answer(request)
+            return
+        if self._under_way > self._settings.calls_max:
+            raise Unavailable("overloaded", f"{self._settings.calls_max} calls are under way")
+        await handle(self._house.gate, request)
+
+    async def _spend(self, gate: Gate, request: Request) -> None:
+        if not request.raw_path.startswith(b"/api/treasury/"):
+            raise BadRequest("not_found", "there is no such route")
+        if self._house.spends is None:
+            await gate.identity.identify(request.credential)
+            raise Unavailable("treasury_unavailable", "no treasury stands behind this gateway")
+        await self._house.spends(gate, request)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._house.open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server must be told
+            await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._house.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _refuse(request: Request, refusal: Refusal) -> None:
+    """Answer with a refusal; an answer that has begun can only be broken off."""
+    if not request.started:
+        await request.answer_refusal(refusal)
+        return
+    log.warning("answer_broken_off", code=refusal.code, correlation_id=request.correlation_id)
+    request.break_off()
+
+
+def create_app(settings: Settings | None = None) -> App:
+    """The application with these settings, or those of the environment."""
+    return App(settings or Settings())
+
+
+def serve(settings: Settings) -> None:
+    """Listen and answer until SIGTERM or SIGINT; calls under way are finished first."""
+    config = uvicorn.Config(
+        functools.partial(_worker, settings),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http=listener.protocol(settings),
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+    configure_logging("gateway", settings.log_level)
+    if settings.workers == 1:
+        server = uvicorn.Server(config)
+        server.run()
+        started = server.started
+    else:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        started = True
+    if not started:
+        sys.exit(1)
+
+
+def _worker(settings: Settings) -> App:
+    """One worker's application, made in its own process.
+
+    The journal's thread must get the interpreter back from the event loop soon after each commit.
+    """
+    configure_logging("gateway", settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return App(settings)
