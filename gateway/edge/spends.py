@@ -147,4 +147,5 @@ def _outcome(request: Request, permit: Permit, errand: Errand, document: dict[st
         errand.status,
         partial(request.answer, errand.status, document, (), permit.decision_id),
         code=str(document["reason"]) if denied else None,
+        journal_entry_id=document.get("journal_entry_id"),
     )
