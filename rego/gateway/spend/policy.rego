@@ -1,0 +1,266 @@
+# METADATA
+# title: Spend
+# description: |
+#   What a role may spend: its purposes, payees and ceiling, the spend rules, and what must be held. It judges
+#   spend requests and, but for the lists of purposes and payees, paid tool calls. To declare an intent moves
+#   no money, so nobody has to approve it; to void one needs nothing but the right to spend.
+# schemas:
+#   - input: schema
+package gateway.spend
+
+import data.gateway.tools
+
+# METADATA
+# title: Roles that may not spend
+# description: A spend request needs a role with a spend section, and one of the known actions.
+# custom:
+#   code: spend_not_allowed
+refusals contains reason if {
+	is_request
+	not _may_request
+	reason := {
+		"code": "spend_not_allowed",
+		"message": sprintf("the role %v may not ask for %v", [
+			object.get(input, ["principal", "role"], ""),
+			object.get(input, ["action", "name"], ""),
+		]),
+	}
+}
+
+# METADATA
+# title: Amounts
+# description: A spend has an amount of at least one minor unit.
+# custom:
+#   code: spend_not_allowed
+refusals contains reason if {
+	moves_money
+	not _has_amount
+	reason := {
+		"code": "spend_not_allowed",
+		"message": "amount_cents must be a whole number of at least 1",
+	}
+}
+
+# METADATA
+# title: Currency
+# description: Budgets and ceilings are in the policy's currency; a spend in another cannot be judged.
+# custom:
+#   code: currency_not_allowed
+refusals contains reason if {
+	moves_money
+	not input.spend.currency == data.gateway.policy.currency
+	reason := {
+		"code": "currency_not_allowed",
+		"message": sprintf("currency must be %v", [data.gateway.policy.currency]),
+	}
+}
+
+# METADATA
+# title: Purposes
+# description: A spend request names a purpose that its role has.
+# custom:
+#   code: purpose_not_registered
+refusals contains reason if {
+	is_request
+	moves_money
+	not input.spend.purpose in _section.purposes
+	reason := {
+		"code": "purpose_not_registered",
+		"message": sprintf("purpose must be one of %v", [concat(", ", object.get(_section, "purposes", []))]),
+	}
+}
+
+# METADATA
+# title: Payees
+# description: A spend request names a payee that its role may pay; a role without a list may pay anybody.
+# custom:
+#   code: payee_not_allowed
+refusals contains reason if {
+	is_request
+	moves_money
+	not _may_be_paid
+	reason := {
+		"code": "payee_not_allowed",
+		"message": sprintf("payee must match one of %v", [concat(", ", object.get(_section, "payees", []))]),
+	}
+}
+
+# METADATA
+# title: Ceiling
+# description: One spend of the role is at most its ceiling.
+# custom:
+#   code: spend_exceeds_ceiling
+refusals contains reason if {
+	moves_money
+	_section.ceiling_cents
+	not input.spend.amount_cents <= _section.ceiling_cents
+	reason := {
+		"code": "spend_exceeds_ceiling",
+		"message": sprintf("amount_cents must be at most %d", [_section.ceiling_cents]),
+	}
+}
+
+# METADATA
+# title: Rules that deny
+# description: A spend rule with the action deny concerns this spend.
+# custom:
+#   code: spend_not_allowed
+refusals contains reason if {
+	moves_money
+	some rule in data.gateway.spend.rules
+	rule.action == "deny"
+	_concerns(rule)
+	reason := {
+		"code": "spend_not_allowed",
+		"message": sprintf("the spend rule %v denies it", [rule.name]),
+		"rule": rule.name,
+	}
+}
+
+# METADATA
+# title: Approvals
+# description: Whose yes is needed, the tool's own demand first, then the rules in the order of the document.
+approvals := array.concat(_demanded_by_tool, _demanded_by_rules)
+
+# METADATA
+# title: Approval reasons
+# description: One reason for each yes that is needed.
+# custom:
+#   code: approval_required
+approval_reasons := [reason |
+	some demand in approvals
+	reason := object.union(
+		object.remove(demand, ["role"]),
+		{"code": "approval_required", "message": sprintf("needs the approval of the role %v", [demand.role])},
+	)
+]
+
+# METADATA
+# title: Hold
+# description: The money that must be held before the call goes on, and the budgets that it is charged to.
+hold := {
+	"ceiling_cents": input.spend.amount_cents,
+	"budgets": _budgets,
+	"price": object.get(_grant, "price", null),
+	"charged_on_error": object.get(_grant, ["price", "charged_on_error"], false),
+} if {
+	moves_money
+	not _declares
+}
+
+_section := data.gateway.roles[input.principal.role].spend
+
+# METADATA
+# title: Spend request
+# description: The agent asks the treasury itself, not a tool.
+is_request if input.action.kind == "spend"
+
+_may_request if {
+	_section
+	input.action.name in {
+		"treasury.create_intent",
+		"treasury.authorize",
+		"treasury.execute",
+		"treasury.void",
+	}
+}
+
+_declares if input.action.name == "treasury.create_intent"
+
+# METADATA
+# title: Money
+# description: The call declares, asks for or costs money, so the spend rules judge it.
+moves_money if {
+	is_request
+	not input.action.name == "treasury.void"
+}
+
+moves_money if tools.grant.price
+
+_has_amount if {
+	input.spend.amount_cents >= 1
+	is_number(input.spend.amount_cents)
+	floor(input.spend.amount_cents) == input.spend.amount_cents
+}
+
+_may_be_paid if {
+	_section
+	not _section.payees
+}
+
+_may_be_paid if {
+	some payee in _section.payees
+	glob.match(payee, null, input.spend.payee)
+}
+
+default _grant := {}
+
+_grant := tools.grant
+
+default _budgets := []
+
+_budgets := [{
+	"key": sprintf("role:%v", [input.principal.role]),
+	"window": "day",
+	"limit_cents": data.gateway.roles[input.principal.role].daily_budget_cents,
+}]
+
+default _demanded_by_tool := []
+
+_demanded_by_tool := [{"role": tools.grant.approval}]
+
+default _demanded_by_rules := []
+
+_demanded_by_rules := [{"role": rule.role, "rule": rule.name} |
+	some rule in data.gateway.spend.rules
+	rule.action == "approve"
+	_concerns(rule)
+] if {
+	moves_money
+	not _declares
+}
+
+# A rule concerns a spend unless every clause is refuted: what the input lacks refutes nothing.
+_concerns(rule) if {
+	some clause in rule.any
+	not _is_refuted(clause)
+}
+
+_is_refuted(clause) if {
+	some comparison in clause
+	_contradicts(comparison.op, _fact(comparison.field), comparison.value)
+}
+
+_fact("amount_cents") := input.spend.amount_cents
+
+_fact("currency") := input.spend.currency
+
+_fact("purpose") := input.spend.purpose
+
+_fact("payee") := input.spend.payee
+
+_fact("role") := input.principal.role
+
+_fact("agent") := input.principal.id
+
+_fact("tool") := input.action.name if input.action.kind == "tool_call"
+
+_fact("tool") := "" if is_request
+
+_fact("hour") := time.clock(time.parse_rfc3339_ns(input.context.at))[0]
+
+_contradicts("==", fact, value) if fact != value
+
+_contradicts("!=", fact, value) if fact == value
+
+_contradicts("<", fact, value) if fact >= value
+
+_contradicts("<=", fact, value) if fact > value
+
+_contradicts(">", fact, value) if fact <= value
+
+_contradicts(">=", fact, value) if fact < value
+
+_contradicts("in", fact, value) if not fact in value
+
+_contradicts("not in", fact, value) if fact in value
