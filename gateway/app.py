@@ -107,9 +107,9 @@ def create_app(settings: Settings | None = None) -> App:
     return App(settings or Settings())
 
 
-def serve(settings: Settings) -> None:
-    """Listen and answer until SIGTERM or SIGINT; calls under way are finished first."""
-    config = uvicorn.Config(
+def configuration(settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the gateway: strict, silent about itself, with the settings' limits."""
+    return uvicorn.Config(
         functools.partial(_worker, settings),
         factory=True,
         host=settings.host,
@@ -128,7 +128,12 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
+
+
+def serve(settings: Settings) -> None:
+    """Listen and answer until SIGTERM or SIGINT; calls under way are finished first."""
     configure_logging("gateway", settings.log_level)
+    config = configuration(settings)
     if settings.workers == 1:
         server = uvicorn.Server(config)
         server.run()

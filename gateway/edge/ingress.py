@@ -144,8 +144,11 @@ class Request:
         return read
 
     def _check_head(self, read: dict[bytes, list[bytes]]) -> None:
-        if len(self.scope["headers"]) > self.settings.header_count_max:
+        headers: list[Header] = self.scope["headers"]
+        if len(headers) > self.settings.header_count_max:
             raise BadRequest("headers_too_large", f"more than {self.settings.header_count_max} headers")
+        if sum(len(name) + len(value) for name, value in headers) > self.settings.header_bytes_max:
+            raise BadRequest("headers_too_large", f"more than {self.settings.header_bytes_max} bytes of headers")
         hosts = read.get(b"host", ())
         if len(hosts) != 1 or not hosts[0]:
             raise BadRequest("malformed", "exactly one Host header is needed")

@@ -92,7 +92,6 @@ class Listener(HttpToolsProtocol):
         if not self.url.startswith(b"/") or b"#" in self.url:
             raise httptools.HttpParserError("not a plain path")
         self.scope[BREAK_OFF] = self.transport.close  # type: ignore[typeddict-unknown-key]
-        self.scope[BREAK_OFF] = self.transport.close  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
