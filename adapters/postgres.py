@@ -98,3 +98,11 @@ class Database:
             await asyncio.wait_for(self._pool.close(), timeout_s)
         except TimeoutError:
             self._pool.terminate()
+
+
+async def one(connection: Connection, statement: str, *arguments: object) -> asyncpg.Record:
+    """The row of a statement that always has one; `LookupError` otherwise."""
+    row = await connection.fetchrow(statement, *arguments)
+    if row is None:
+        raise LookupError("a row that must be there is not")
+    return row

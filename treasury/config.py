@@ -1,0 +1,76 @@
+"""Settings of the treasury and of its relay, read once from the environment and then frozen.
+
+`TOLLHOUSE_TREASURY_…` and `TOLLHOUSE_RELAY_…`. Every queue, body, wait and list has its limit here, with
+its unit in its name. Secrets are given by the path of a file that only the service may read.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """The treasury's settings; docs/reference/settings.md is made from the descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="TOLLHOUSE_TREASURY_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8710, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    gateways_file: Path = Field(
+        description="The JSON file of gateways: name, token_sha256, kid, public_jwk and tenants of each."
+    )
+    operators_file: Path | None = Field(
+        None, description="The JSON file of operators: id, token_sha256 and tenant of each."
+    )
+
+    # requests
+    body_bytes_max: int = Field(65_536, ge=1_024, description="Size of a request's body.")
+    json_depth_max: int = Field(16, ge=4, description="Nesting of a request's body.")
+    requests_max: int = Field(512, ge=1, description="Requests under way at once; more are answered 503.")
+    page_items_max: int = Field(200, ge=1, le=1_000, description="The longest list that is answered at once.")
+    in_flight_wait_ms: int = Field(
+        200, ge=1, description="How long a repeated request waits for the first one before it is refused."
+    )
+    keep_alive_s: int = Field(65, ge=1, description="How long an idle connection is kept.")
+    drain_timeout_s: int = Field(10, ge=1, description="How long requests may take after SIGTERM.")
+    retry_after_s: int = Field(1, ge=1, description="What a 503 tells its caller to wait.")
+
+    # money that is held
+    hold_ttl_s: int = Field(900, ge=1, description="How long an approved spend may wait for its execution.")
+    approval_ttl_s: int = Field(86_400, ge=1, description="How long a spend may wait for a person.")
+    sweep_interval_ms: int = Field(1_000, ge=10, description="How often holds are looked through for expiry.")
+    sweep_batch_max: int = Field(200, ge=1, description="Holds ended in one round.")
+
+    # PostgreSQL
+    postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_treasury.")
+    postgres_pool_size: int = Field(8, ge=1, le=8, description="Sessions with PostgreSQL.")
+    postgres_connect_timeout_s: float = Field(3.0, gt=0, description="Until PostgreSQL must have let us in.")
+    postgres_statement_timeout_ms: int = Field(5_000, ge=1, description="The longest statement.")
+
+    # looking in
+    log_level: LogLevel = Field("info", description="The least that is logged.")
+
+
+class RelaySettings(BaseSettings):
+    """The relay's settings; docs/reference/settings.md is made from the descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="TOLLHOUSE_RELAY_", frozen=True, extra="forbid")
+
+    postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_relay.")
+    postgres_connect_timeout_s: float = Field(3.0, gt=0, description="Until PostgreSQL must have let us in.")
+    postgres_statement_timeout_ms: int = Field(5_000, ge=1, description="The longest statement.")
+    nats_url: str = Field(description="Where the event bus is.")
+    nats_user: str = Field("relay", description="The user that NATS knows the relay by.")
+    nats_password_file: Path = Field(description="The file of that user's password.")
+    nats_connect_timeout_s: float = Field(5.0, gt=0, description="Until the bus must have let us in.")
+    nats_ack_timeout_s: float = Field(5.0, gt=0, description="Until the bus must have kept an event.")
+    poll_interval_ms: int = Field(100, ge=10, le=1_000, description="How often the outbox is looked at.")
+    retry_ms: int = Field(
+        500, ge=10, description="The pause before what could not be reached is tried again."
+    )
+    batch_max: int = Field(200, ge=1, le=1_000, description="Events published at once.")
+    log_level: LogLevel = Field("info", description="The least that is logged.")

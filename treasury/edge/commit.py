@@ -1,0 +1,149 @@
+"""One command to the ledger, done once, in one database transaction.
+
+A write comes with a key and the digest of what was asked. The first statement claims the key; the answer
+is kept beside it in the same commit, refusals included, so that asking again gets the same answer and
+moves nothing. A key whose first command is still under way, on whatever machine, is
+`idempotency_in_flight`; one that was used for something else is `idempotency_mismatch`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from adapters.postgres import Connection, Database, one
+from schemas.events import registry
+from schemas.ids import digest, new_id
+from schemas.warrant import Act, Warrant
+from treasury.core import warrant as word
+from treasury.core.intent import Intent
+from treasury.edge.queries import SQL
+from treasury.errors import NotAuthorized, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and what makes it happen once. `command` is the route."""
+
+    gateway: str
+    tenant: str
+    principal: str
+    correlation_id: str
+    command: str
+    key: str
+    request_sha256: str
+
+    def sha256(self) -> str:
+        """What must be the same for an answer to be given again."""
+        return digest([self.command, self.principal, self.request_sha256])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered, and kept. A refusal's body is `{code, detail}`."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Commit:
+    """The transaction under way. `at` is the database's time, read after its locks were taken."""
+
+    connection: Connection
+    tenant: str
+    at: datetime
+    correlation_id: str
+    _events: int = field(default=0, init=False)
+
+    async def lock_workflow(self, workflow_id: UUID) -> None:
+        """Wait until nobody else works on this workflow: its events then have one order."""
+        at = await self.connection.fetchval(SQL.lock_workflow, self.tenant, workflow_id)
+        self.at = at
+
+    async def use_warrant(self, warrant: Warrant, asked: Asked, act: Act) -> None:
+        """Check whom and what the warrant is for, and use it up; raises `NotAuthorized`."""
+        word.check(warrant, word.Expected(asked.gateway, asked.tenant, asked.principal, act, self.at))
+        used = await self.connection.fetchval(
+            SQL.use_warrant,
+            self.tenant,
+            warrant.jti,
+            warrant.iss,
+            warrant.act,
+            warrant.intent_id,
+            warrant.decision_id,
+            datetime.fromtimestamp(warrant.exp, UTC),
+        )
+        if used is None:
+            raise NotAuthorized(word.CODE, "the warrant was refused: it was used before")
+
+    async def tell(self, event_type: str, intent: Intent, **payload: Any) -> None:
+        """Write an event about an intent to the outbox; `payload` adds to what is always told."""
+        event = registry.event(
+            event_type,
+            intent.told() | payload,
+            tenant=self.tenant,
+            workflow_id=str(intent.workflow_id),
+            correlation_id=self.correlation_id,
+            occurred_at=instant(self.at),
+        )
+        self._events += 1
+        await self.connection.execute(
+            SQL.insert_event,
+            self.tenant,
+            event["event_id"],
+            intent.workflow_id,
+            self._events,
+            orjson.dumps(event).decode(),
+        )
+
+
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def fresh_id() -> UUID:
+    """A UUIDv7."""
+    return UUID(new_id())
+
+
+async def once(
+    database: Database, asked: Asked, in_flight_wait_ms: int, work: Callable[[Commit], Awaitable[Answer]]
+) -> Answer:
+    """Run a command once and keep its answer. `work` decides before it writes.
+
+    Raises `Refused` for the key's sake, `NotAuthorized` where nothing is kept, `DatabaseUnavailable`.
+    """
+
+    async def attempt(connection: Connection) -> Answer:
+        await connection.execute(SQL.limit_lock_wait, f"{in_flight_wait_ms}ms")
+        at = await connection.fetchval(SQL.claim, asked.tenant, asked.key, asked.sha256())
+        if at is None:
+            return await _kept(connection, asked)
+        await connection.execute(SQL.limit_lock_wait, "0")
+        try:
+            answer = await work(Commit(connection, asked.tenant, at, asked.correlation_id))
+        except NotAuthorized:
+            raise
+        except Refused as refused:
+            answer = Answer(refused.status, {"code": refused.code, "detail": refused.detail})
+        text = orjson.dumps(answer.body).decode()
+        await connection.execute(SQL.keep_answer, asked.tenant, asked.key, answer.status, text)
+        return answer
+
+    try:
+        return await database.transact(attempt)
+    except asyncpg.LockNotAvailableError:
+        raise Refused("idempotency_in_flight", "the first request with this key is under way") from None
+
+
+async def _kept(connection: Connection, asked: Asked) -> Answer:
+    kept = await one(connection, SQL.kept_answer, asked.tenant, asked.key)
+    if kept["request_sha256"] != asked.sha256():
+        raise Refused("idempotency_mismatch", "this key was used for another request")
+    return Answer(kept["status"], orjson.loads(kept["answer"]))

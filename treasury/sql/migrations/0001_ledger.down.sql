@@ -1,0 +1,16 @@
+DROP TABLE treasury.outbox;
+DROP TABLE treasury.idempotency;
+DROP TABLE treasury.executions;
+DROP TABLE treasury.account_balances;
+DROP TABLE treasury.postings;
+DROP TABLE treasury.journal_entries;
+DROP TABLE treasury.hold_charges;
+DROP TABLE treasury.budgets;
+DROP TABLE treasury.holds;
+DROP TABLE treasury.authorizations;
+DROP TABLE treasury.warrants;
+DROP TABLE treasury.intents;
+DROP TABLE treasury.workflows;
+DROP TABLE treasury.transitions;
+DROP DOMAIN treasury.currency;
+DROP DOMAIN treasury.amount_cents;
