@@ -69,6 +69,8 @@ class Holds:
                 Once(f"{due.hold_id}:{due.act}", digest(document)),
             )
         except (BadRequest, Denied) as refusal:
+            if refusal.code == "idempotency_in_flight":
+                raise unavailable("the treasury is still busy with this settlement") from refusal
             log.warning(
                 "settlement_refused",
                 hold_id=due.hold_id,

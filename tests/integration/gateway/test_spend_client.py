@@ -188,3 +188,13 @@ async def test_a_settlement_that_is_refused_for_good_is_not_due_any_more(tmp_pat
     async with server.client() as treasury:
         holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
         assert await holds.settle(Settlement("h1", "void", "acme", "scout", "c", 5, "bank")) is None
+
+
+@pytest.mark.requirement("GW-10")
+async def test_a_settlement_that_the_treasury_is_busy_with_stays_due(tmp_path: Path) -> None:
+    generate(tmp_path / "key.jwk")
+    server = Scripted(answer(409, {"code": "idempotency_in_flight", "detail": "wait"}))
+    async with server.client() as treasury:
+        holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
+        with pytest.raises(Unavailable):
+            await holds.settle(Settlement("h1", "void", "acme", "scout", "c", 5, "bank"))
