@@ -21,10 +21,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8710, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     gateways_file: Path = Field(
-        description="The JSON file of gateways: name, token_sha256, kid, public_jwk and tenants of each."
+        description="The JSON file of gateways: the SHA-256 of a token to name, kid, public_jwk and tenants."
     )
     operators_file: Path | None = Field(
-        None, description="The JSON file of operators: id, token_sha256 and tenant of each."
+        None, description="The JSON file of operators: the SHA-256 of a token to id, role and tenant."
     )
 
     # requests

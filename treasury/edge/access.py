@@ -1,6 +1,8 @@
 """Who may talk to the treasury: gateways by their token, operators by theirs.
 
-Both are known by the SHA-256 of a token, from files that are read again when they change. A gateway
+Both are known by the SHA-256 of a token, the key of their entry in a JSON file that is read again when
+it changes: `{"<sha256>": {"name", "kid", "public_jwk", "tenants"}}` and `{"<sha256>": {"id", "role",
+"tenant"}}`. A gateway
 may speak for its own tenants and its warrants are checked with its pinned key; an operator may read
 everything of its tenant. A file that was changed into something unreadable leaves the last good one in
 force, and says so.
@@ -33,7 +35,6 @@ class Gateway(_Entry):
     """A gateway as it is pinned."""
 
     name: Name
-    token_sha256: Sha256
     kid: Name
     public_jwk: dict[str, str]
     tenants: tuple[Name, ...]
@@ -50,7 +51,7 @@ class Operator(_Entry):
     """An operator of one tenant."""
 
     id: Name
-    token_sha256: Sha256
+    role: str
     tenant: Name
 
 
@@ -114,19 +115,19 @@ class Access:
 
     def _read(self) -> _Known:
         gateways = _load(self._gateways_file, _GATEWAYS)
-        operators = _load(self._operators_file, _OPERATORS) if self._operators_file else []
+        operators = _load(self._operators_file, _OPERATORS) if self._operators_file else {}
         try:
-            keyed = {gateway.token_sha256: (gateway, gateway.key()) for gateway in gateways}
+            keyed = {token: (gateway, gateway.key()) for token, gateway in gateways.items()}
         except ValueError as error:
             raise AccessUnusable(str(error)) from None
-        return _Known(keyed, {operator.token_sha256: operator for operator in operators})
+        return _Known(keyed, operators)
 
 
-_GATEWAYS: Final = TypeAdapter(Annotated[list[Gateway], Field(max_length=1_000)])
-_OPERATORS: Final = TypeAdapter(Annotated[list[Operator], Field(max_length=10_000)])
+_GATEWAYS: Final = TypeAdapter(Annotated[dict[Sha256, Gateway], Field(max_length=1_000)])
+_OPERATORS: Final = TypeAdapter(Annotated[dict[Sha256, Operator], Field(max_length=10_000)])
 
 
-def _load(path: Path, adapter: TypeAdapter[list[Entry]]) -> list[Entry]:
+def _load(path: Path, adapter: TypeAdapter[dict[str, Entry]]) -> dict[str, Entry]:
     try:
         return adapter.validate_python(orjson.loads(path.read_bytes()))
     except (OSError, orjson.JSONDecodeError, ValidationError) as error:

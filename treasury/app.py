@@ -1,0 +1,102 @@
+"""Composition root: wires the treasury, opens it with the server and closes it after the last answer."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.metrics import Metrics
+from adapters.postgres import Database
+from adapters.telemetry import configure_logging
+from treasury.config import Settings
+from treasury.edge import answers, api, health, views
+from treasury.edge.access import Access
+from treasury.edge.house import House
+from treasury.edge.sweep import sweep_forever
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The treasury as an ASGI application; it opens PostgreSQL in its lifespan.
+
+    Raises `OSError` or `AccessUnusable` for a file of the settings that is not there or of no use.
+    """
+    access = Access(settings.gateways_file, settings.operators_file)
+    dsn = settings.postgres_dsn_file.read_text("utf-8").strip()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = await Database.open(
+            dsn,
+            application="tollhouse-treasury",
+            pool_size=settings.postgres_pool_size,
+            connect_timeout_s=settings.postgres_connect_timeout_s,
+            statement_timeout_ms=settings.postgres_statement_timeout_ms,
+        )
+        app.state.house = House(settings, database, access, metrics)
+        sweeping = asyncio.create_task(
+            sweep_forever(database, settings.sweep_interval_ms, settings.sweep_batch_max)
+        )
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+            await database.close()
+
+    app = FastAPI(title="Tollhouse treasury", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    answers.install(app, settings.retry_after_s)
+    for part in (api, views, health):
+        app.include_router(part.router)
+    app.add_middleware(_Measured, metrics=metrics)
+    app.add_middleware(answers.Correlated)
+    return app
+
+
+class _Measured:
+    """Counts requests by status and measures how long they take."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._requests = metrics.counter("treasury_requests", "Requests answered.", ["method", "status"])
+        self._seconds = metrics.histogram("treasury_request_seconds", "Time to answer a request.", ["method"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+
+        async def send_measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._requests.count(scope["method"], str(message["status"]))
+                self._seconds.observe(time.monotonic() - began, scope["method"])
+            await send(message)
+
+        await self._app(scope, receive, send_measured)
+
+
+def serve(settings: Settings) -> None:
+    """Answer on `host:port` until SIGTERM or SIGINT, then finish what is under way."""
+    configure_logging("treasury", settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.requests_max,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )

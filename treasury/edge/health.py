@@ -1,0 +1,34 @@
+"""GET /healthz, /readyz, /metrics: open to everybody, and showing nothing worth stealing."""
+
+from fastapi import APIRouter, Response
+
+from adapters.metrics import CONTENT_TYPE
+from adapters.postgres import DatabaseUnavailable
+from treasury.edge.house import InHouse
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(parts: InHouse, response: Response) -> dict[str, object]:
+    """The ledger's tables answer; else 503 with what is gone."""
+    try:
+        async with parts.database.session() as connection:
+            await connection.fetchval("SELECT count(*) FROM treasury.transitions")
+    except DatabaseUnavailable:
+        response.status_code = 503
+        response.headers["retry-after"] = str(parts.settings.retry_after_s)
+        return {"status": "not_ready", "waiting_for": ["postgres"]}
+    return {"status": "ready"}
+
+
+@router.get("/metrics")
+async def metrics(parts: InHouse) -> Response:
+    """Prometheus' text form."""
+    return Response(parts.metrics.text(), media_type=CONTENT_TYPE)

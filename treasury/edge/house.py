@@ -1,0 +1,116 @@
+"""What the routes work with, and who stands before them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from joserfc.jwk import OKPKey
+
+from adapters.metrics import Metrics
+from adapters.postgres import Database
+from schemas.warrant import Warrant
+from treasury.config import Settings
+from treasury.core.authorization import Terms
+from treasury.edge.access import Access, Caller, Gateway
+from treasury.edge.commit import Answer, Asked, Commit, once
+from treasury.edge.reading import Page
+from treasury.edge.warrants import verify
+from treasury.errors import NotAuthorized
+
+Sha256Header = Annotated[str, Header(alias="X-Request-Sha256", pattern="^[0-9a-f]{64}$")]
+KeyHeader = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+
+
+@dataclass(slots=True)
+class House:
+    """The service's parts, for as long as it lives."""
+
+    settings: Settings
+    database: Database
+    access: Access
+    metrics: Metrics
+
+    @property
+    def terms(self) -> Terms:
+        """How long money is held."""
+        return Terms(self.settings.hold_ttl_s, self.settings.approval_ttl_s)
+
+
+def house(request: Request) -> House:
+    """The parts that the application was wired with."""
+    parts: House = request.app.state.house
+    return parts
+
+
+InHouse = Annotated[House, Depends(house)]
+
+
+def caller(
+    parts: InHouse,
+    authorization: Annotated[str | None, Header()] = None,
+    x_tenant: Annotated[str | None, Header(max_length=200)] = None,
+    x_principal: Annotated[str | None, Header(max_length=200)] = None,
+) -> Caller:
+    """Who shows the token; raises `NotAuthorized`."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if not token:
+        raise NotAuthorized("token_missing", "who are you? Send Authorization: Bearer with your token")
+    if scheme.lower() != "bearer":
+        raise NotAuthorized("token_invalid", "a bearer token is wanted")
+    return parts.access.caller(token.strip(), x_tenant, x_principal)
+
+
+Known = Annotated[Caller, Depends(caller)]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A gateway with a command that is done once."""
+
+    parts: House
+    asked: Asked
+    gateway: Gateway
+    key: OKPKey
+
+    def warrant(self, token: str) -> Warrant:
+        """The warrant that comes with the command; raises `NotAuthorized`."""
+        return verify(token, self.gateway.kid, self.key)
+
+    async def once(self, work: Callable[[Commit], Awaitable[Answer]]) -> Answer:
+        """Do it once, and keep the answer."""
+        return await once(self.parts.database, self.asked, self.parts.settings.in_flight_wait_ms, work)
+
+
+def writer(
+    request: Request, parts: InHouse, known: Known, idempotency_key: KeyHeader, request_sha256: Sha256Header
+) -> Writer:
+    """Only a gateway may write."""
+    if known.gateway is None or known.key is None or known.principal is None:
+        raise NotAuthorized("token_invalid", "only a gateway may move money")
+    asked = Asked(
+        gateway=known.gateway.name,
+        tenant=known.tenant,
+        principal=known.principal,
+        correlation_id=request.state.correlation_id,
+        command=request.url.path,
+        key=idempotency_key,
+        request_sha256=request_sha256,
+    )
+    return Writer(parts, asked, known.gateway, known.key)
+
+
+Writing = Annotated[Writer, Depends(writer)]
+
+
+def page(
+    parts: InHouse,
+    limit: Annotated[int | None, Query(ge=1, description="items wanted at most")] = None,
+    cursor: Annotated[str | None, Query(max_length=2_000)] = None,
+) -> Page:
+    """The part of a list that is asked for, never longer than the settings allow."""
+    longest = parts.settings.page_items_max
+    return Page(min(limit or longest, longest), cursor)
+
+
+Paged = Annotated[Page, Depends(page)]

@@ -1,0 +1,108 @@
+"""The relay: a process of its own that publishes what the outbox holds, within a second of its commit.
+
+It asks the outbox ten times a second, publishes in the order of commits with the event's id as message
+id, and marks what the stream has acknowledged. Whatever fails is tried again: an event is published at
+least once, and the stream keeps it once. On SIGTERM it finishes the batch under way.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+from adapters.nats import Bus, BusAddress, BusUnavailable
+from adapters.postgres import Database, DatabaseUnavailable
+from adapters.telemetry import configure_logging, logger
+from treasury.config import RelaySettings
+from treasury.edge.outbox import mark_published, unpublished
+
+log = logger("relay")
+
+Connect = Callable[[], Awaitable[Bus]]
+
+
+class Relay:
+    """Carries events from one database to one bus, until `stop` is set."""
+
+    def __init__(self, database: Database, connect: Connect, settings: RelaySettings) -> None:
+        self._database = database
+        self._connect = connect
+        self._settings = settings
+        self._bus: Bus | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`; what cannot be reached is tried again after `retry_ms`."""
+        try:
+            while not stop.is_set():
+                await _wait(stop, await self._round())
+        finally:
+            if self._bus is not None:
+                await self._bus.close()
+
+    async def _round(self) -> int:
+        """Publish one batch; how many milliseconds to wait before the next."""
+        try:
+            published = await self.publish()
+        except (BusUnavailable, DatabaseUnavailable) as error:
+            log.warning("relay_waits", reason=str(error))
+            return self._settings.retry_ms
+        return 0 if published else self._settings.poll_interval_ms
+
+    async def publish(self) -> int:
+        """Publish and mark one batch; how many events it was.
+
+        Raises `BusUnavailable` or `DatabaseUnavailable`; what was not marked is published again.
+        """
+        events = await unpublished(self._database, self._settings.batch_max)
+        if not events:
+            return 0
+        if self._bus is None:
+            self._bus = await self._connect()
+        kept = await self._bus.publish_batch(events)
+        if kept:
+            await mark_published(self._database, events[:kept])
+        if kept < len(events):
+            raise BusUnavailable(f"the bus kept {kept} of {len(events)} events")
+        return kept
+
+
+async def _wait(stop: asyncio.Event, pause_ms: int) -> None:
+    try:
+        async with asyncio.timeout(pause_ms / 1000):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+async def run(settings: RelaySettings, stop: asyncio.Event) -> None:
+    """Relay with these settings until `stop` is set."""
+    database = await Database.open(
+        settings.postgres_dsn_file.read_text("utf-8").strip(),
+        application="tollhouse-relay",
+        pool_size=1,
+        connect_timeout_s=settings.postgres_connect_timeout_s,
+        statement_timeout_ms=settings.postgres_statement_timeout_ms,
+    )
+    address = BusAddress(
+        url=settings.nats_url,
+        user=settings.nats_user,
+        password=settings.nats_password_file.read_text("utf-8").strip(),
+        connect_timeout_s=settings.nats_connect_timeout_s,
+        ack_timeout_s=settings.nats_ack_timeout_s,
+    )
+    try:
+        await Relay(database, lambda: Bus.connect(address), settings).run(stop)
+    finally:
+        await database.close()
+
+
+def serve(settings: RelaySettings) -> None:
+    """Relay until SIGTERM or SIGINT, then finish the batch under way."""
+    configure_logging("relay", settings.log_level)
+    asyncio.run(_until_signalled(settings))
+
+
+async def _until_signalled(settings: RelaySettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
