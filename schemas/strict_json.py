@@ -4,16 +4,25 @@ What is judged must be what is sent, so a body that two readers could understand
 refused: a byte order mark, a second document, a duplicate key (after unescaping), a lone surrogate,
 NaN and the infinities, a number outside the range that others can hold, nesting beyond a limit, and
 anything that is not strict UTF-8. Fractions are read as exact decimals, never as floats.
+
+Most bodies come from machines that write JSON in its shortest form. A text that orjson reads and writes
+back byte for byte says each thing once and in one way, so it needs no second look, unless a number in it
+could be a fraction or long: that takes a third of the time. Everything else goes the careful way, which
+alone defines what is strict.
 """
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
+
+import orjson
 
 INTEGER_BITS_MAX: Final = 64
 NUMBER_CHARS_MAX: Final = 64
 _FLOAT_EXPONENT_MAX: Final = 308
+_LONG_OR_FRACTION = re.compile(rb"[0-9](?:[.eE][-+0-9eE]*(?:[,}\]]|\Z)|[0-9]{17})")
+_UNREAD: Final = object()
 _BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
 
@@ -28,6 +37,22 @@ def read(text: bytes, depth_max: int) -> Any:
     """
     if depth_max and not _shallow(text, depth_max):
         raise NotStrictJSON(f"nested deeper than {depth_max} levels")
+    document = _read_shortest(text)
+    return _read_carefully(text) if document is _UNREAD else document
+
+
+def _read_shortest(text: bytes) -> Any:
+    """The document if the text is its shortest form and holds no number to be careful with, else _UNREAD."""
+    if _LONG_OR_FRACTION.search(text):
+        return _UNREAD
+    try:
+        document = orjson.loads(text)
+        return document if orjson.dumps(document) == text else _UNREAD
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return _UNREAD
+
+
+def _read_carefully(text: bytes) -> Any:
     try:
         document = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -83,8 +108,12 @@ def _integer(text: str) -> int:
 
 
 def _fraction(text: str) -> Decimal:
-    number = Decimal(text)
-    if len(text) > NUMBER_CHARS_MAX or abs(number.adjusted()) > _FLOAT_EXPONENT_MAX:
+    try:
+        number = Decimal(text)
+        far = abs(number.adjusted()) > _FLOAT_EXPONENT_MAX
+    except InvalidOperation:  # an exponent beyond what even decimals hold
+        far = True
+    if far or len(text) > NUMBER_CHARS_MAX:
         raise NotStrictJSON(f"the number {text[:24]} is out of range")
     return number
 
