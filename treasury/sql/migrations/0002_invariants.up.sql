@@ -169,7 +169,7 @@ FOR EACH ROW EXECUTE FUNCTION treasury.check_execution();
 CREATE FUNCTION treasury.check_capture() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    hold uuid := CASE tg_table_name WHEN 'holds' THEN new.id ELSE to_jsonb(new) ->> 'hold_id' END;
+    hold uuid := CASE tg_table_name WHEN 'holds' THEN new.id ELSE (to_jsonb(new) ->> 'hold_id')::uuid END;
     captured bigint;
     executed numeric;
 BEGIN
