@@ -1,0 +1,146 @@
+"""The policy document: roles with their tools and money, and the spend rules.
+
+The form is that of docs/reference/policy.md. These models say what each key may be; how the parts fit
+together (roles that rules name, names that stand twice) is checked in `tollhouse.policy.reader`.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.currency import AMOUNT_CENTS_MAX
+from schemas.spend import Currency
+from tollhouse.policy.argument_rule import ArgumentRule
+from tollhouse.policy.condition import compile_condition
+
+TOOLS_MAX: Final = 10_000
+RULES_MAX: Final = 1_000
+_ACTION: Final = re.compile(r"deny|require_(?P<role>[A-Za-z0-9_.-]+)_approval")
+_PRICE_FORMS: Final = (
+    {"fixed_cents"},
+    {"per_unit_cents", "argument"},
+    {"argument"},
+    {"argument", "currency"},
+)
+_GLOB_MAGIC: Final = re.compile(r"[?\[\]{}\\]")
+
+
+def _glob(text: str) -> str:
+    if "*" in text and (odd := _GLOB_MAGIC.search(text)):
+        raise ValueError(f"a pattern knows only *, not {odd[0]}")
+    return text
+
+
+def _condition(text: str) -> str:
+    compile_condition(text)
+    return text
+
+
+def _action(text: str) -> str:
+    if not _ACTION.fullmatch(text):
+        raise ValueError(f"must be deny or require_<role>_approval, got {text!r}")
+    return text
+
+
+RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Pattern = Annotated[Name, AfterValidator(_glob)]
+Cents = Annotated[int, Field(ge=0, le=AMOUNT_CENTS_MAX)]
+PositiveCents = Annotated[int, Field(ge=1, le=AMOUNT_CENTS_MAX)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Price(_Part):
+    """What one call costs: fixed, the amount that an argument says, or a price for each unit of it.
+
+    `argument` may be a path such as `order.amount`. An amount is in the currency's major unit.
+    """
+
+    fixed_cents: PositiveCents | None = None
+    per_unit_cents: PositiveCents | None = None
+    argument: Name | None = None
+    currency: Currency | None = None
+    charged_on_error: bool = False
+
+    @property
+    def kind(self) -> Literal["fixed", "per_unit", "argument"]:
+        """Which of the three forms it is."""
+        if self.fixed_cents is not None:
+            return "fixed"
+        return "argument" if self.per_unit_cents is None else "per_unit"
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> "Price":
+        says = self.model_fields_set - {"charged_on_error"}
+        if says not in _PRICE_FORMS:
+            raise ValueError(
+                "a price is {fixed_cents}, {per_unit_cents, argument} or {argument, currency},"
+                f" not {{{', '.join(sorted(says))}}}"
+            )
+        return self
+
+
+class Tool(_Part):
+    """One tool, or a pattern of tools, that a role may call; written as its bare name, any arguments go."""
+
+    name: Pattern
+    arguments: dict[str, ArgumentRule] | None = None
+    additional_arguments: bool = False
+    price: Price | None = None
+    approval: RoleName | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class RateLimits(_Part):
+    """At most so many judged calls of each agent in so many seconds."""
+
+    calls: int = Field(ge=1)
+    per_s: int = Field(ge=1)
+
+
+class SpendSection(_Part):
+    """What a role may spend on, to whom, and how much at once. Without `payees` it may pay anybody."""
+
+    purposes: list[Name]
+    payees: list[Pattern] | None = None
+    ceiling_cents: PositiveCents | None = None
+
+
+class Role(_Part):
+    """What the agents of one role may do."""
+
+    tools: list[Tool] = Field(default=[], max_length=TOOLS_MAX)
+    daily_budget_cents: Cents | None = None
+    rate_limits: RateLimits | None = None
+    spend: SpendSection | None = None
+
+
+class SpendRule(_Part):
+    """A rule over every spend and every paid call of every role."""
+
+    name: Name
+    condition: Annotated[str, AfterValidator(_condition)]
+    action: Annotated[str, AfterValidator(_action)]
+
+    @property
+    def approver(self) -> str | None:
+        """The role that must say yes; None where the rule denies."""
+        match = _ACTION.fullmatch(self.action)
+        return match["role"] if match else None
+
+
+class PolicyDocument(_Part):
+    """The whole document. `currency` is that of all its amounts, budgets and ceilings."""
+
+    version: str = Field(min_length=1, max_length=100)
+    currency: Currency
+    roles: dict[RoleName, Role]
+    spend_rules: list[SpendRule] = Field(default=[], max_length=RULES_MAX)
