@@ -41,12 +41,14 @@ batch := [answer |
 #   code: policy_version_inactive
 version_refusals contains reason if {
 	input.context.policy_version != null
-	not input.context.policy_version == data.gateway.policy.version
+	not _is_active_version
 	reason := {
 		"code": "policy_version_inactive",
 		"message": sprintf("policy version %v is not active", [input.context.policy_version]),
 	}
 }
+
+_is_active_version if input.context.policy_version == data.gateway.policy.version
 
 _refusals := tools.refusals | version_refusals if {
 	not spend.moves_money

@@ -48,7 +48,7 @@ refusals contains reason if {
 #   code: currency_not_allowed
 refusals contains reason if {
 	moves_money
-	not input.spend.currency == data.gateway.policy.currency
+	not _is_in_currency
 	reason := {
 		"code": "currency_not_allowed",
 		"message": sprintf("currency must be %v", [data.gateway.policy.currency]),
@@ -63,7 +63,7 @@ refusals contains reason if {
 refusals contains reason if {
 	is_request
 	moves_money
-	not input.spend.purpose in _section.purposes
+	not _is_for_a_purpose
 	reason := {
 		"code": "purpose_not_registered",
 		"message": sprintf("purpose must be one of %v", [concat(", ", object.get(_section, "purposes", []))]),
@@ -93,7 +93,7 @@ refusals contains reason if {
 refusals contains reason if {
 	moves_money
 	_section.ceiling_cents
-	not input.spend.amount_cents <= _section.ceiling_cents
+	not _is_within_ceiling
 	reason := {
 		"code": "spend_exceeds_ceiling",
 		"message": sprintf("amount_cents must be at most %d", [_section.ceiling_cents]),
@@ -165,6 +165,8 @@ _may_request if {
 	}
 }
 
+_voids if input.action.name == "treasury.void"
+
 _declares if input.action.name == "treasury.create_intent"
 
 # METADATA
@@ -172,7 +174,7 @@ _declares if input.action.name == "treasury.create_intent"
 # description: The call declares, asks for or costs money, so the spend rules judge it.
 moves_money if {
 	is_request
-	not input.action.name == "treasury.void"
+	not _voids
 }
 
 moves_money if tools.grant.price
@@ -182,6 +184,12 @@ _has_amount if {
 	is_number(input.spend.amount_cents)
 	floor(input.spend.amount_cents) == input.spend.amount_cents
 }
+
+_is_in_currency if input.spend.currency == data.gateway.policy.currency
+
+_is_for_a_purpose if input.spend.purpose in _section.purposes
+
+_is_within_ceiling if input.spend.amount_cents <= _section.ceiling_cents
 
 _may_be_paid if {
 	_section

@@ -1,0 +1,169 @@
+package gateway.spend_test
+
+import data.gateway.spend
+
+request := {
+	"principal": {"id": "scout", "role": "executor", "tenant": "acme"},
+	"action": {"kind": "spend", "name": "treasury.authorize", "arguments": {}},
+	"spend": {"amount_cents": 500, "currency": "USD", "purpose": "api_call", "payee": "vendor-a"},
+	"context": {"at": "2026-01-01T12:00:00Z"},
+}
+
+paid := {
+	"principal": request.principal,
+	"action": {"kind": "tool_call", "name": "print.pages", "arguments": {"job": {"pages": 250}}},
+	"spend": {"amount_cents": 500, "currency": "USD", "purpose": "tool_call", "payee": "print"},
+	"context": request.context,
+}
+
+saying(part) := object.union(request, part)
+
+codes(document) := {refusal.code |
+	refusals := spend.refusals with input as document
+	some refusal in refusals
+}
+
+without(document, path) := json.patch(document, [{"op": "remove", "path": path}])
+
+judged_by(condition, document) := {code |
+	refusals := spend.refusals with input as document
+		with data.gateway.spend.rules as [{"name": "r", "action": "deny", "any": condition}]
+	some refusal in refusals
+	code := refusal.code
+}
+
+test_a_spend_within_its_section if codes(request) == set()
+
+test_every_action_of_the_treasury if {
+	every name in ["create_intent", "authorize", "execute", "void"] {
+		codes(saying({"action": {"name": sprintf("treasury.%s", [name])}})) == set()
+	}
+	codes(saying({"action": {"name": "treasury.print"}})) == {"spend_not_allowed"}
+	codes(without(request, "/action/name")) == {"spend_not_allowed"}
+}
+
+test_a_role_without_a_section_may_not_spend if {
+	refused := codes(saying({"principal": {"role": "intern"}}))
+	"spend_not_allowed" in refused
+	"spend_not_allowed" in codes(without(request, "/principal/role"))
+}
+
+test_void_needs_nothing_but_the_right if {
+	void := saying({"action": {"name": "treasury.void"}, "spend": {"purpose": "gifts", "amount_cents": 900000}})
+	codes(void) == set()
+	codes(object.union(void, {"principal": {"role": "intern"}})) == {"spend_not_allowed"}
+}
+
+test_amounts if {
+	every amount in [0, -1, 0.5, "500", true] {
+		"spend_not_allowed" in codes(saying({"spend": {"amount_cents": amount}}))
+	}
+	"spend_not_allowed" in codes(without(request, "/spend/amount_cents"))
+}
+
+test_currency if {
+	codes(saying({"spend": {"currency": "EUR"}})) == {"currency_not_allowed"}
+	codes(without(request, "/spend/currency")) == {"currency_not_allowed"}
+	codes(object.union(paid, {"spend": {"currency": "EUR"}})) == {"currency_not_allowed"}
+}
+
+test_purposes if {
+	codes(saying({"spend": {"purpose": "gifts"}})) == {"purpose_not_registered"}
+	"purpose_not_registered" in codes(without(request, "/spend/purpose"))
+}
+
+test_payees if {
+	codes(saying({"spend": {"payee": "friend"}})) == {"payee_not_allowed"}
+	codes(without(request, "/spend/payee")) == {"payee_not_allowed"}
+}
+
+test_a_role_without_payees_may_pay_anybody if {
+	codes(saying({"principal": {"role": "executive"}, "spend": {"payee": "", "purpose": "payout_vendor"}})) == set()
+}
+
+test_ceiling if {
+	codes(saying({"spend": {"amount_cents": 100000}})) == set()
+	codes(saying({"spend": {"amount_cents": 100001}})) == {"spend_exceeds_ceiling"}
+	codes(object.union(paid, {"spend": {"amount_cents": 100001}})) == {"spend_exceeds_ceiling"}
+}
+
+test_paid_calls_need_no_purpose_and_no_payee if codes(paid) == set()
+
+test_a_rule_that_denies_is_named if {
+	night := saying({"spend": {"purpose": "payout_vendor"}, "context": {"at": "2026-01-01T05:59:59Z"}})
+	refusals := spend.refusals with input as night
+	{[refusal.code, refusal.rule] | some refusal in refusals} == {["spend_not_allowed", "no_night_payouts"]}
+	codes(object.union(night, {"context": {"at": "2026-01-01T06:00:00Z"}})) == set()
+}
+
+test_what_is_missing_refutes_nothing if {
+	night := saying({"spend": {"purpose": "payout_vendor"}})
+	codes(night) == set()
+	codes(without(night, "/context")) == {"spend_not_allowed"}
+}
+
+# METADATA
+# description: Comparisons that hold for the request; each with one that does not.
+comparisons := [
+	[{"field": "amount_cents", "op": "==", "value": 500}, {"field": "amount_cents", "op": "==", "value": 501}],
+	[{"field": "amount_cents", "op": "<", "value": 501}, {"field": "amount_cents", "op": "<", "value": 500}],
+	[{"field": "amount_cents", "op": "<=", "value": 500}, {"field": "amount_cents", "op": "<=", "value": 499}],
+	[{"field": "amount_cents", "op": ">", "value": 499}, {"field": "amount_cents", "op": ">", "value": 500}],
+	[{"field": "hour", "op": ">=", "value": 12}, {"field": "hour", "op": ">=", "value": 13}],
+	[{"field": "currency", "op": "!=", "value": "EUR"}, {"field": "currency", "op": "!=", "value": "USD"}],
+	[{"field": "payee", "op": "in", "value": ["vendor-a"]}, {"field": "payee", "op": "in", "value": ["b"]}],
+	[{"field": "role", "op": "not in", "value": ["x"]}, {"field": "role", "op": "not in", "value": ["executor"]}],
+	[{"field": "agent", "op": "==", "value": "scout"}, {"field": "agent", "op": "==", "value": "boss"}],
+	[{"field": "tool", "op": "==", "value": ""}, {"field": "tool", "op": "==", "value": "print.pages"}],
+	[{"field": "purpose", "op": "==", "value": "api_call"}, {"field": "purpose", "op": "==", "value": "x"}],
+]
+
+test_every_comparison if {
+	every pair in comparisons {
+		judged_by([[pair[0]]], request) == {"spend_not_allowed"}
+		judged_by([[pair[1]]], request) == set()
+		judged_by([[pair[0], pair[1]]], request) == set()
+		judged_by([[pair[1]], [pair[0]]], request) == {"spend_not_allowed"}
+	}
+}
+
+test_the_tool_of_a_paid_call if {
+	judged_by([[{"field": "tool", "op": "==", "value": "print.pages"}]], paid) == {"spend_not_allowed"}
+}
+
+test_who_must_approve if {
+	large := saying({"spend": {"amount_cents": 50001}})
+	spend.approvals == [{"role": "executive", "rule": "daily_limit"}] with input as large
+	spend.approvals == [] with input as request
+	reasons := spend.approval_reasons with input as large
+	reasons == [{
+		"code": "approval_required",
+		"message": "needs the approval of the role executive",
+		"rule": "daily_limit",
+	}]
+}
+
+test_to_declare_needs_nobody if {
+	declared := saying({"action": {"name": "treasury.create_intent"}, "spend": {"amount_cents": 50001}})
+	spend.approvals == [] with input as declared
+	not spend.hold with input as declared
+}
+
+test_a_tool_may_ask_for_approval_itself if {
+	closing := {"principal": request.principal, "action": {"kind": "tool_call", "name": "bank.close_account"}}
+	spend.approvals == [{"role": "executive"}] with input as closing
+	reasons := spend.approval_reasons with input as closing
+	reasons == [{"code": "approval_required", "message": "needs the approval of the role executive"}]
+}
+
+test_a_paid_call_is_held_with_its_price if {
+	hold := spend.hold with input as paid
+	hold.ceiling_cents == 500
+	hold.price.kind == "per_unit"
+	hold.charged_on_error
+}
+
+test_a_role_without_a_budget_is_charged_to_none if {
+	hold := spend.hold with input as saying({"principal": {"role": "executive"}})
+	hold.budgets == []
+}

@@ -1,0 +1,169 @@
+package gateway.tools_test
+
+import data.gateway.tools
+
+called(name, arguments) := {
+	"principal": {"id": "scout", "role": "executor", "tenant": "acme"},
+	"action": {"kind": "tool_call", "name": name, "arguments": arguments},
+	"resource": {"server": "", "content": "json"},
+	"spend": null,
+}
+
+costing(document, amount_cents) := object.union(document, {"spend": {
+	"amount_cents": amount_cents,
+	"currency": "USD",
+	"purpose": "tool_call",
+	"payee": "",
+}})
+
+reasons(document) := {reason |
+	refusals := tools.refusals with input as document
+	some refusal in refusals
+	reason := {refusal.code: refusal.message}
+}
+
+codes(document) := {code | some reason in reasons(document); some code, _ in reason}
+
+ruled(rule, value) := {code |
+	grant := {"arguments": {"x": rule}, "additional_arguments": false}
+	refusals := tools.refusals with input as called("t.t", {"x": value})
+		with data.gateway.roles as {"executor": {"tools": {"t.t": grant}, "patterns": []}}
+	some refusal in refusals
+	code := refusal.code
+}
+
+# METADATA
+# description: Rule, a value that keeps it, values that break it.
+cases := [
+	{"rule": {"type": "string"}, "keeps": "x", "breaks": [1, true, null, [], {}]},
+	{"rule": {"type": "number"}, "keeps": 0.5, "breaks": ["1", true, null]},
+	{"rule": {"type": "integer"}, "keeps": 5, "breaks": [0.5, "5", true, 5.00000000000000000000000001]},
+	{"rule": {"type": "boolean"}, "keeps": false, "breaks": [0, "false", null]},
+	{"rule": {"type": "array"}, "keeps": [], "breaks": [{}, "[]", null]},
+	{"rule": {"type": "object"}, "keeps": {}, "breaks": [[], "{}", null]},
+	{"rule": {"enum": ["a", 1]}, "keeps": 1, "breaks": ["b", "1", null]},
+	{"rule": {"const": null}, "keeps": null, "breaks": [false, 0, ""]},
+	{"rule": {"const": true}, "keeps": true, "breaks": [false, 1, "true"]},
+	{"rule": {"minimum": 0.01}, "keeps": 0.01, "breaks": [0.00999999999999999999999999, -1, "1", null, []]},
+	{"rule": {"maximum": 500}, "keeps": 500, "breaks": [500.0000000000000000000000001, "1", null, true]},
+	{"rule": {"multiple_of": 0.05}, "keeps": 19.95, "breaks": [0.01, 19.95000000000000000000001, "1"]},
+	{"rule": {"pattern": "^A[0-9]+$"}, "keeps": "A1", "breaks": ["xA1", "A1\n", 1, null]},
+	{"rule": {"min_length": 2}, "keeps": "éé", "breaks": ["é", [1, 2], 22]},
+	{"rule": {"max_length": 2}, "keeps": "éé", "breaks": ["eee", [], 1]},
+	{"rule": {"min_items": 1}, "keeps": [1], "breaks": [[], "x", {"a": 1}]},
+	{"rule": {"max_items": 1}, "keeps": [1], "breaks": [[1, 2], "", {}]},
+	{
+		"rule": {"items": {"type": "object", "properties": {"items": {"items": {"maximum": 2}}}}},
+		"keeps": [1, 2],
+		"breaks": [[3], "x", {}],
+	},
+]
+
+test_every_word_of_a_rule if {
+	every case in cases {
+		every value in case.breaks {
+			ruled(case.rule, value) == {"argument_refused"}
+		}
+	}
+}
+
+test_what_keeps_a_rule_is_allowed if {
+	every case in cases {
+		ruled(case.rule, case.keeps) == set()
+	}
+}
+
+test_a_pattern_that_is_none_refuses if ruled({"pattern": "("}, "(") == {"argument_refused"}
+
+test_an_exact_name_comes_before_patterns if {
+	grant := tools.grant with input as called("search.flights", {})
+		with data.gateway.roles.executor.tools as {"search.flights": {"approval": "executive"}}
+	grant.approval == "executive"
+}
+
+test_a_star_stands_for_any_remainder if {
+	every name in ["search.x", "search.", "search.GET /a/b.c?d"] {
+		codes(called(name, {})) == set()
+	}
+	every name in ["search", "searchx.y", "xsearch.y", "maps.GET /tile", "maps.POST /tiles/1", "Search.x"] {
+		codes(called(name, {})) == {"tool_not_allowed"}
+	}
+}
+
+test_another_role_has_other_tools if {
+	codes(called("approve_spend", {})) == {"tool_not_allowed"}
+}
+
+test_other_kinds_of_action_are_not_tool_calls if {
+	every kind in ["tool_list", "llm", "egress", "task", "", null] {
+		document := object.union(called("bank.get_balance", {}), {"action": {"kind": kind}})
+		codes(document) == {"tool_not_allowed"}
+	}
+}
+
+test_a_spend_request_is_not_judged_here if {
+	codes(object.union(called("treasury.void", {}), {"action": {"kind": "spend"}})) == set()
+}
+
+test_arguments_of_a_bare_tool_are_free if {
+	codes(called("bank.get_balance", {"any": [1]})) == set()
+}
+
+test_arguments_that_keep_their_rules if {
+	codes(costing(called("bank.send_money", {"amount": 5, "account": "ACC-1"}), 500)) == set()
+}
+
+test_a_missing_argument_is_named if {
+	reasons(costing(called("bank.send_money", {"amount": 5}), 500)) == {{"argument_refused": "argument account is missing"}}
+}
+
+test_the_broken_limit_is_named if {
+	reasons(costing(called("bank.send_money", {"amount": 501, "account": "ACC-1"}), 50100)) == {{"argument_refused": "argument amount breaks its rule maximum: 500"}}
+}
+
+test_an_argument_that_is_not_named_is_refused if {
+	reasons(costing(called("bank.send_money", {"amount": 5, "account": "ACC-1", "to": 1}), 500)) == {{"argument_refused": "argument to is not named by the policy"}}
+}
+
+test_a_body_that_nobody_read_is_refused_where_arguments_have_rules if {
+	document := costing(called("bank.send_money", {"amount": 5, "account": "ACC-1"}), 500)
+	codes(object.union(document, {"resource": {"content": "opaque"}})) == {"argument_refused"}
+	codes(json.patch(document, [{"op": "remove", "path": "/resource"}])) == {"argument_refused"}
+	codes(object.union(called("bank.get_balance", {}), {"resource": {"content": "opaque"}})) == set()
+}
+
+test_a_price_must_be_told if {
+	paid := called("bank.send_money", {"amount": 5.5, "account": "ACC-1"})
+	codes(costing(paid, 550)) == set()
+	codes(paid) == {"call_unpriceable"}
+	codes(costing(paid, 551)) == {"call_unpriceable"}
+	codes(object.union(costing(paid, 550), {"spend": {"currency": "EUR"}})) == {"call_unpriceable"}
+}
+
+test_fixed_prices if {
+	codes(costing(called("print.poster", {}), 700)) == set()
+	codes(costing(called("print.poster", {}), 699)) == {"call_unpriceable"}
+	codes(costing(called("maps.GET /tiles/1/2", {}), 5)) == set()
+}
+
+test_unit_prices if {
+	codes(costing(called("print.pages", {"job": {"pages": 7}}), 14)) == set()
+	codes(costing(called("print.pages", {"job": {"pages": 8}}), 14)) == {"call_unpriceable"}
+	codes(costing(called("print.pages", {"job": {"pages": "7"}}), 14)) == {"call_unpriceable"}
+	codes(costing(called("print.pages", {"job": {}}), 14)) == {"call_unpriceable"}
+}
+
+test_a_free_tool_costs_nothing if {
+	codes(costing(called("bank.get_balance", {}), 5)) == {"call_unpriceable"}
+}
+
+test_the_table_of_prices if {
+	tools.prices.revision == data.gateway.policy.revision
+	tools.prices.currency == "USD"
+	tools.prices.roles.executor.tools["bank.get_balance"] == null
+	tools.prices.roles.executor.tools["print.poster"].fixed_cents == 700
+	[entry.price | some entry in tools.prices.roles.executor.patterns][0] == null
+	tools.prices.roles.executor.patterns[1].price.fixed_cents == 5
+	object.keys(tools.prices.roles.executive.tools) == {"print.poster"}
+	tools.prices.roles.executive.patterns == []
+}
