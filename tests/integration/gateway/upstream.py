@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{\"ok\":true}"
+OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"ok":true}'
 
 
 @dataclass
@@ -26,7 +26,7 @@ Answer = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Upstream:
-    """`requests` in the order in which they came; `answer` writes each answer; `left` is set when a peer leaves."""
+    """`requests` in the order in which they came; `answer` writes each answer; `left`: a peer has left."""
 
     port: int = 0
     requests: list[Seen] = field(default_factory=list)

@@ -15,8 +15,9 @@ SETTINGS = Settings(registry_file=Path("registry.json"), journal_dir=Path("journ
 HOST = (b"host", b"gateway")
 IDENTITY_HEADERS = (
     (
-        "x-agent-id X-Agent x-user x-user-id x-role x-tenant x-tenant-id x-principal x-forwarded-for x-forwarded-host"
-        " x-forwarded-user forwarded x-tollhouse-role x-client-cert x-ssl-client-verify ssl-client-cert x-auth-user"
+        "x-agent-id X-Agent x-user x-user-id x-role x-tenant x-tenant-id x-principal x-forwarded-for"
+        " x-forwarded-host x-forwarded-user forwarded x-tollhouse-role x-client-cert ssl-client-cert"
+        " x-auth-user"
         " x-real-ip cookie remote-user x-http-method-override x-original-url proxy-authorization x-spiffe-id"
     )
     .lower()

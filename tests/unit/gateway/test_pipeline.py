@@ -143,7 +143,11 @@ async def test_records_keep_the_contract() -> None:
     await world.run()
     decided, completed = Decided.model_validate(world.records[0]), Completed.model_validate(world.records[1])
     assert decided.decision_id == completed.decision_id
-    assert (decided.principal["id"], decided.action["name"], decided.hold_id) == ("scout", "bank.send_money", "hold-1")
+    assert (decided.principal["id"], decided.action["name"], decided.hold_id) == (
+        "scout",
+        "bank.send_money",
+        "hold-1",
+    )
     assert (completed.outcome, completed.status, completed.journal_entry_id) == ("succeeded", 200, "entry-1")
     assert decided.policy == {"version": "1", "revision": "r"}
     assert decided.spend == {"amount_cents": 500, "currency": "USD", "purpose": "tool_call", "payee": "bank"}
@@ -241,14 +245,18 @@ async def test_a_tools_error_is_charged_where_the_price_says_so() -> None:
     )
     await charged.run()
     assert charged.settled[0].act == "capture"
-    unsent = World(verdicts=[replace(PAID, obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 0))
+    unsent = World(
+        verdicts=[replace(PAID, obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 0)
+    )
     await unsent.run()
     assert unsent.settled[0].act == "void"
 
 
 @pytest.mark.requirement("GW-10")
 async def test_a_settlement_that_was_not_heard_stays_due() -> None:
-    world = World(verdicts=[PAID], prices=[PRICES], settle_refusal=Unavailable("treasury_unavailable", "gone"))
+    world = World(
+        verdicts=[PAID], prices=[PRICES], settle_refusal=Unavailable("treasury_unavailable", "gone")
+    )
     await world.run()
     assert world.entries[1].due == world.settled[0]
     assert world.records[1]["journal_entry_id"] is None

@@ -14,7 +14,12 @@ from tests.fixtures.servers import eventually
 
 def decision(allow: bool = True) -> dict[str, Any]:
     reasons = [] if allow else [{"code": "tool_not_allowed", "message": ""}]
-    return {"allow": allow, "reasons": reasons, "obligations": {}, "policy": {"version": "1", "revision": "r"}}
+    return {
+        "allow": allow,
+        "reasons": reasons,
+        "obligations": {},
+        "policy": {"version": "1", "revision": "r"},
+    }
 
 
 class Batch:
