@@ -324,3 +324,15 @@ ORDER BY account, currency;
 SELECT workflow_id
 FROM treasury.holds
 WHERE tenant_id = $1 AND id = $2;
+
+-- name: statement
+SELECT *
+FROM treasury.postings
+WHERE account = $1 AND ($2::text IS NULL OR tenant_id = $2)
+ORDER BY posted_at, id;
+
+-- name: trial_balance_rows
+SELECT *
+FROM treasury.account_balances
+WHERE $1::text IS NULL OR tenant_id = $1
+ORDER BY tenant_id, currency, account;
