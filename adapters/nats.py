@@ -79,6 +79,7 @@ class Bus:
                     password=address.password,
                     name=f"tollhouse-{address.user}",
                     inbox_prefix=inbox_prefix(address.user),
+                    allow_reconnect=False,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=address.reconnect_wait_s,  # type: ignore[arg-type] # fractions work
                     ping_interval=20,
@@ -89,6 +90,11 @@ class Bus:
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await client.close()
             raise BusUnavailable(f"no connection to the bus: {type(error).__name__}") from error
+        except asyncio.CancelledError:
+            await client.close()
+            raise
+        # The first attempt fails at once and says why; only a connection that was lost is taken up again.
+        client.options["allow_reconnect"] = True
         return cls(client, address)
 
     @property

@@ -67,6 +67,7 @@ class Shipper:
         self._pace = pace
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._bus: Bus | None = None
         self._shipped = metrics.counter("tollhouse_gateway_shipped_records", "Records that the stream has.")
         self._kept_back = metrics.counter(
             "tollhouse_gateway_unshippable_records", "Records that no schema allows; in the journal alone."
@@ -83,22 +84,25 @@ class Shipper:
             await self._task
 
     async def _run(self) -> None:
-        bus: Bus | None = None
-        while True:
-            last_round = self._stopping.is_set()
-            try:
-                bus = bus or await self._connect()
-                while await self._ship(bus):
-                    pass
-                pause_s = self._pace.idle_s
-            except (BusUnavailable, sqlite3.Error) as error:
-                _log.warning("shipping_waits", why=str(error))
-                pause_s = self._pace.retry_s
-            if last_round:
-                break
-            await self._pause(pause_s)
-        if bus is not None:
-            await bus.close()
+        try:
+            last_round = False
+            while not last_round:
+                last_round = self._stopping.is_set()
+                await self._pause(await self._round())
+        finally:
+            if self._bus is not None:
+                await self._bus.close()
+
+    async def _round(self) -> float:
+        """Ship what is there; the seconds until the next look."""
+        try:
+            self._bus = self._bus or await self._connect()
+            while await self._ship(self._bus):
+                pass
+        except (BusUnavailable, sqlite3.Error) as error:
+            _log.warning("shipping_waits", why=str(error))
+            return self._pace.retry_s
+        return self._pace.idle_s
 
     async def _pause(self, seconds: float) -> None:
         try:
