@@ -7,7 +7,7 @@ stack itself sees to: addresses, folders, files of secrets.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,8 +18,7 @@ from control.config import Settings as ControlSettings
 from gateway.config import Settings as GatewaySettings
 from gateway.edge.registry import Algorithm, HttpUrl
 from tollhouse.problems import Path as At
-from tollhouse.problems import Problem
-from tollhouse.yaml_reader import Document, DocumentError, as_model, read_document
+from tollhouse.yaml_reader import DocumentError, as_model, read_document
 from treasury.config import RelaySettings
 from treasury.config import Settings as TreasurySettings
 
@@ -79,12 +78,17 @@ class Issuer(_Entry):
     subjects: dict[str, Id]
 
 
+def is_for_people(setting: str) -> bool:
+    """Whether a setting may stand in the file; the stack sees to the others."""
+    return setting not in STACK_NAMES and not setting.endswith(STACK_ENDINGS)
+
+
 def section(settings: type[BaseSettings]) -> type[BaseModel]:
     """The part of a service's settings that a person may set, each one optional."""
     fields: dict[str, Any] = {
         name: (Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation, None)
         for name, info in settings.model_fields.items()
-        if name not in STACK_NAMES and not name.endswith(STACK_ENDINGS)
+        if is_for_people(name)
     }
     return create_model(f"{settings.__name__}Section", __config__=ConfigDict(extra="forbid"), **fields)
 
@@ -98,9 +102,8 @@ class _Base(_Entry):
     policy: str = Field(min_length=1)
 
 
-_File: type[_Base] = create_model(
-    "TollhouseYaml", __base__=_Base, **{name: (section(of), None) for name, of in SERVICES.items()}
-)
+_SECTIONS: dict[str, Any] = {name: (section(of), None) for name, of in SERVICES.items()}
+_File: type[_Base] = create_model("TollhouseYaml", __base__=_Base, **_SECTIONS)
 
 
 class Config(_Base):
@@ -109,6 +112,11 @@ class Config(_Base):
     path: Path
     policy_path: Path
     settings: dict[str, dict[str, Any]]
+
+    def drain_s(self, service: str) -> float:
+        """How long a service may take to end: the file's setting, else its default; 0 where it has none."""
+        known = SERVICES[service].model_fields.get("drain_timeout_s")
+        return float(self.settings[service].get("drain_timeout_s", known.default if known else 0))
 
     def port(self, service: str) -> int | None:
         """The port that the file gives a service, None when it may be any free one."""
@@ -129,11 +137,6 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         policy_path=policy,
         settings={name: _given(getattr(file, name)) for name in SERVICES},
     )
-
-
-def problem_at(document: Document, at: At, text: str) -> Problem:
-    """One mistake of this document, for checks that need more than the file."""
-    return document.problem(at, text)
 
 
 def _given(part: BaseModel | None) -> dict[str, Any]:
@@ -165,7 +168,8 @@ def _server_mistakes(server: Server) -> Iterator[tuple[At, str]]:
 
 def _identity_mistakes(file: _Base, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:
     seen: set[str] = set()
-    for part, entries in (("agents", file.agents), ("operators", file.operators)):
+    parts: Mapping[str, Sequence[Agent | Operator]] = {"agents": file.agents, "operators": file.operators}
+    for part, entries in parts.items():
         for index, entry in enumerate(entries):
             if entry.id in seen:
                 yield (

@@ -1,7 +1,8 @@
 """Who the gateway knows: the configured agents and operators, and the keys that were made later.
 
 `keys.json` keeps what `tollhouse key create` made (hashes alone, no key), `registry.json` is the whole that
-the gateway reads. Each changes in one step, under a lock, so that no two writers lose a key.
+the gateway reads; `gateways.json` tells the treasury for which tenants a gateway may speak. Each changes in
+one step, under a lock, so that no two writers lose a key.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from tollhouse.local.files import write_whole
 REGISTRY = "registry.json"
 KEYS = "keys.json"
 OPERATORS = "operators.json"
+GATEWAYS = "gateways.json"
 
 
 class NoRegistry(Exception):
@@ -59,11 +61,11 @@ def compose(config: Config, agents: Mapping[str, str], operators: Mapping[str, s
     }
 
 
-def publish(data: Path, registry: Mapping[str, Any]) -> None:
-    """Write the registry with the keys that were made later on top of it."""
+def publish(data: Path, registry: Mapping[str, Any], gateway: Mapping[str, Any]) -> None:
+    """Write who is known, with the keys that were made later; `gateway` is ours as the treasury pins it."""
     with _alone(data):
         later = _read(data / KEYS) if (data / KEYS).exists() else {}
-        write_whole(data / REGISTRY, _text({**registry, "keys": {**later, **registry["keys"]}}))
+        _write(data, {**registry, "keys": {**later, **registry["keys"]}}, gateway)
         write_whole(data / OPERATORS, _text(registry["operators"]))
 
 
@@ -77,8 +79,17 @@ def add_key(data: Path, key: str, agent: str, role: str, tenant: str | None) -> 
         tenant = tenant or str(registry["tenant"])
         entry = {fingerprint(key): {"agent": agent, "role": role, "tenant": tenant}}
         write_whole(data / KEYS, _text({**later, **entry}))
-        write_whole(data / REGISTRY, _text({**registry, "keys": {**registry["keys"], **entry}}))
+        gateway = _read(data / GATEWAYS)
+        _write(data, {**registry, "keys": {**registry["keys"], **entry}}, gateway)
     return tenant
+
+
+def _write(data: Path, registry: Mapping[str, Any], gateway: Mapping[str, Any]) -> None:
+    """The treasury learns of a tenant before the gateway does."""
+    tenants = {str(registry["tenant"]), *(identity["tenant"] for identity in registry["keys"].values())}
+    pinned = {sha256: {**entry, "tenants": sorted(tenants)} for sha256, entry in gateway.items()}
+    write_whole(data / GATEWAYS, _text(pinned))
+    write_whole(data / REGISTRY, _text(registry))
 
 
 @contextlib.contextmanager
@@ -92,10 +103,9 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_bytes())
-    return document
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
 
 
-def _text(document: Mapping[str, Any]) -> str:
+def _text(document: object) -> str:
     return json.dumps(document, indent=2)

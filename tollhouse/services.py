@@ -28,9 +28,9 @@ class Service:
 
 SERVICES: Final[Mapping[str, Service]] = {
     "gateway": Service("gateway.config:Settings", "gateway.app:serve"),
-    "treasury": Service("treasury.config:Settings", "treasury.edge.server:serve"),
+    "treasury": Service("treasury.config:Settings", "treasury.app:serve"),
     "control": Service("control.config:Settings", "control.app:serve"),
-    "relay": Service("treasury.config:RelaySettings", "treasury.edge.relay:serve"),
+    "relay": Service("treasury.config:RelaySettings", "treasury.relay:serve"),
 }
 
 

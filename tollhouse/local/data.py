@@ -24,7 +24,7 @@ class DataFolder:
     root: Path
 
     @classmethod
-    def open(cls, root: Path) -> Self:
+    def open(cls, root: Path, free_bytes_min: int = FREE_BYTES_MIN) -> Self:
         """Make the folder, or check that it can be used; StartFailed says what is wrong with it."""
         root = root.expanduser().absolute()
         try:
@@ -38,10 +38,10 @@ class DataFolder:
                 f"The data folder {root} cannot be used: {error.strerror}.\n"
                 "Name another one with --data DIR (or TOLLHOUSE_DATA), or make this one yours to write."
             ) from error
-        if (free := shutil.disk_usage(root).free) < FREE_BYTES_MIN:
+        if (free := shutil.disk_usage(root).free) < free_bytes_min:
             raise StartFailed(
                 f"The disk of the data folder {root} is full: {free // 1_000_000} MB are free, "
-                f"{FREE_BYTES_MIN // 1_000_000} MB are needed.\n"
+                f"{free_bytes_min // 1_000_000} MB are needed.\n"
                 "Free some, or name another folder with --data DIR."
             )
         return cls(root)

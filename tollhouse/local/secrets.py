@@ -4,17 +4,12 @@ They live in `secrets.json` (0600). What a service needs of them is laid out in 
 its settings name secrets by path.
 """
 
-import base64
 import json
 import secrets
 from pathlib import Path
-from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.nats_permissions import RIGHTS
 from tollhouse.local.child import StartFailed
 from tollhouse.local.files import write_whole
 
@@ -32,14 +27,6 @@ def new_key() -> str:
     return KEY_PREFIX + secrets.token_hex(SECRET_BYTES)
 
 
-def signing_key() -> dict[str, str]:
-    """A fresh Ed25519 key as private JWK."""
-    private = Ed25519PrivateKey.generate()
-    seed = private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    point = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return {"kty": "OKP", "crv": "Ed25519", "kid": secrets.token_hex(8), "d": _b64(seed), "x": _b64(point)}
-
-
 class Secrets(BaseModel):
     """What was made up: `passwords` by PostgreSQL role, `bus` by NATS user, `tokens` by purpose."""
 
@@ -47,9 +34,8 @@ class Secrets(BaseModel):
 
     superuser: str = Field(default_factory=new_secret)
     passwords: dict[str, str] = Field(default_factory=dict)
-    bus: dict[str, str] = Field(default_factory=lambda: {str(name): new_secret() for name in RIGHTS})
+    bus: dict[str, str] = Field(default_factory=dict)
     tokens: dict[str, str] = Field(default_factory=dict)
-    signing_key: dict[str, str] = Field(default_factory=signing_key)
     agents: dict[str, str] = Field(default_factory=dict)
     operators: dict[str, str] = Field(default_factory=dict)
 
@@ -74,14 +60,10 @@ class Secrets(BaseModel):
         """The password of a PostgreSQL role."""
         return self.passwords.setdefault(role, new_secret())
 
+    def bus_password(self, user: str) -> str:
+        """The password of a NATS user."""
+        return self.bus.setdefault(user, new_secret())
+
     def token(self, purpose: str) -> str:
         """The bearer token that one service shows another."""
         return self.tokens.setdefault(purpose, new_secret())
-
-    def public_key(self) -> dict[str, Any]:
-        """The half of the signing key that may be known."""
-        return {name: value for name, value in self.signing_key.items() if name != "d"}
-
-
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -10,9 +10,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tollhouse.local.child import Child
 
@@ -52,7 +52,8 @@ class Member:
     died_at: float = 0.0
     due_at: float = 0.0
     quick_deaths: int = 0
-    state: str = field(default="new")
+    state: Literal["new", "up", "waiting", "starting", "gone"] = "new"
+    clock: Callable[[], float] = time.monotonic
 
     @property
     def pid(self) -> int:
@@ -63,7 +64,7 @@ class Member:
         """Start it; what it becomes is asked later."""
         self.child = self.server.prepare()
         self.child.start()
-        self.started_at = time.monotonic()
+        self.started_at = self.clock()
 
     def wait_ready(self, deadline_s: float) -> None:
         """Ask until it answers; StartFailed."""
@@ -90,13 +91,13 @@ class Supervisor:
         with _Alarm() as alarm:
             while True:
                 for member in self._members:
-                    self._look(member)
+                    self.look(member)
                 busy = any(member.state in {"waiting", "starting"} for member in self._members)
                 alarm.wait(BUSY_S if busy else IDLE_S)
 
-    def _look(self, member: Member) -> None:
+    def look(self, member: Member) -> None:
         """One step of a member's life: up → (dead) → waiting → starting → up, or gone."""
-        now = time.monotonic()
+        now = member.clock()
         if member.state in {"up", "starting"} and member.child and (code := member.child.code()) is not None:
             self._bury(member, code, now)
         if member.state == "waiting" and now >= member.due_at:
@@ -116,11 +117,11 @@ class Supervisor:
         quick = now - member.started_at < SETTLED_AFTER_S
         member.quick_deaths = member.quick_deaths + 1 if quick else 0
         member.died_at = now
-        member.due_at = now + _pause_s(member.quick_deaths)
+        member.due_at = now + pause_s(member.quick_deaths)
         member.state = "waiting"
 
 
-def _pause_s(quick_deaths: int) -> float:
+def pause_s(quick_deaths: int) -> float:
     """No pause for the first death; then twice as long each time."""
     if quick_deaths <= 1:
         return 0.0

@@ -1,0 +1,173 @@
+"""Paid tool calls: held, forwarded, settled, through real processes, some of which are killed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.gateways import GatewayProcess
+from tests.fixtures.servers import PostgresServer, StartOpa
+from tests.fixtures.tollroad import BUDGET_CENTS, EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
+
+ROLES: dict[str, Any] = {"executor": EXECUTOR, "idler": {"tools": {}, "patterns": []}}
+
+
+@pytest.fixture
+async def road(
+    postgres: PostgresServer, database: str, start_opa: StartOpa, tmp_path: Path
+) -> AsyncIterator[Tollroad]:
+    opa = start_opa([policy_bundle(tmp_path / "policy", ROLES, RULES)])
+    async with tollroad(postgres, database, opa, tmp_path, gateways=2) as road:
+        yield road
+
+
+@pytest.fixture
+async def mortal_road(
+    postgres: PostgresServer, database: str, start_opa: StartOpa, tmp_path: Path
+) -> AsyncIterator[Tollroad]:
+    """Its gateway is a process that may be killed."""
+    opa = start_opa([policy_bundle(tmp_path / "policy", ROLES, RULES)])
+    async with tollroad(postgres, database, opa, tmp_path, GatewayProcess) as road:
+        yield road
+
+
+async def until_holds_are(road: Tollroad, expected: list[tuple[str, int]]) -> None:
+    """Ask the ledger until its holds are these."""
+    async with asyncio.timeout(15):
+        while (found := await road.holds()) != expected:
+            assert len(found) <= len(expected), found
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-02")
+async def test_a_success_is_captured_once_and_posted(road: Tollroad) -> None:
+    answer = await road.call("/ok")
+    assert answer.status_code == 200, answer.text
+    assert await road.holds() == [("captured", 100)]
+    balance = await road.read("trial-balance")
+    assert balance["balanced"]
+    sides = {item["account"]: (item["debits_cents"], item["credits_cents"]) for item in balance["items"]}
+    assert sides == {"tool": (100, 0), "tollhouse:operating": (0, 100)}
+    decision_id = answer.headers["x-decision-id"]
+    told = await road.ask("GET", f"/v1/decisions/{decision_id}", key="scout-key")
+    statement = await road.read("accounts/tool/statement")
+    assert told.json()["journal_entry_id"] == statement["items"][0]["journal_entry_id"]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize(
+    ("path", "status", "hold"),
+    [
+        ("/fail", 500, ("voided", 100)),
+        ("/charged/fail", 500, ("captured", 100)),
+        ("/cut", 502, ("unknown", 100)),
+    ],
+)
+async def test_each_ending_settles_its_hold(
+    road: Tollroad, path: str, status: int, hold: tuple[str, int]
+) -> None:
+    answer = await road.call(path)
+    assert answer.status_code == status
+    assert await road.holds() == [hold]
+    unknown = await road.read("holds?status=unknown")
+    assert len(unknown["items"]) == (hold[0] == "unknown")
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-14")
+@pytest.mark.parametrize("amount", ['"5"', "0", "-1", "true", "null", "0.001", "9007199254740993", None])
+async def test_a_call_that_cannot_be_priced_goes_nowhere(road: Tollroad, amount: str | None) -> None:
+    body = f'{{"amount": {amount}}}' if amount else "{}"
+    answer = await road.call("/pay", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "call_unpriceable")
+    assert answer.json()["decision_id"] == answer.headers["x-decision-id"]
+    assert road.tool.calls == []
+    assert await road.holds() == []
+
+
+@pytest.mark.requirement("GW-10")
+async def test_the_amount_of_an_argument_is_held_to_the_cent(road: Tollroad) -> None:
+    answer = await road.call("/pay", content='{"amount": 1.23}', headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert await road.holds() == [("captured", 123)]
+
+
+@pytest.mark.requirement("TRE-11")
+@pytest.mark.requirement("GW-10")
+async def test_two_gateways_never_spend_a_budget_twice(road: Tollroad) -> None:
+    calls = [
+        road.call("/ok", gateway=number % 2, key=("scout-key", "rival-key")[number % 3 == 0])
+        for number in range(30)
+    ]
+    answers = await asyncio.gather(*calls)
+    codes = [
+        answer.json().get("code") if answer.status_code == 403 else answer.status_code for answer in answers
+    ]
+    affordable = BUDGET_CENTS // 100
+    assert codes.count(200) == affordable
+    assert codes.count("budget_exceeded") == len(calls) - affordable
+    assert len(road.tool.calls) == affordable
+    assert await road.holds() == [("captured", 100)] * affordable
+    (budget,) = (await road.read("budgets"))["items"]
+    assert (budget["held_cents"], budget["captured_cents"]) == (0, BUDGET_CENTS)
+
+
+@pytest.mark.requirement("GW-19")
+async def test_without_the_treasury_paid_calls_are_refused_and_free_ones_go_on(road: Tollroad) -> None:
+    road.treasury.kill()
+    began_s = time.monotonic()
+    answer = await road.call("/ok")
+    assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
+    assert "retry-after" in answer.headers
+    assert time.monotonic() - began_s < 2.05
+    assert (await road.call("/free")).status_code == 200
+    assert road.tool.calls == ["/free"]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-19")
+async def test_a_treasury_killed_between_hold_and_capture_hears_of_it_later(road: Tollroad) -> None:
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    road.treasury.kill()
+    road.tool.go.set()
+    assert (await call).status_code == 200
+    assert await road.holds() == [("placed", 100)]
+    road.treasury.start()
+    await until_holds_are(road, [("captured", 100)])
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-01")
+async def test_a_gateway_killed_during_a_call_settles_it_as_unknown_at_its_next_start(
+    mortal_road: Tollroad,
+) -> None:
+    road, (gateway, *_) = mortal_road, mortal_road.gateways
+    assert isinstance(gateway, GatewayProcess)
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    gateway.kill()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await call
+    assert await road.holds() == [("placed", 100)]
+    await gateway.start()
+    await until_holds_are(road, [("unknown", 100)])
+    (budget,) = (await road.read("budgets"))["items"]
+    assert budget["remaining_cents"] == BUDGET_CENTS - 100
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-02")
+async def test_a_call_that_a_person_must_approve_waits_with_its_money_held(road: Tollroad) -> None:
+    answer = await road.call("/ask")
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (403, "approval_required")
+    assert road.tool.calls == []
+    assert await road.holds() == [("placed", 100)]
+    authorization = await road.read(f"authorizations/{body['approval_id']}", key="scout-key")
+    assert (authorization["status"], authorization["approved"]) == ("pending", False)

@@ -1,0 +1,86 @@
+"""What keeps `tollhouse up` from starting is told, with what to do about it."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.stack import up, write_config
+from tollhouse.local.ports import free_port
+
+TOOL = "http://127.0.0.1:9"
+
+
+def refused(config: Path, data: Path, code: int, **variables: str) -> str:
+    """The start fails with this exit code; what it said."""
+    with up(config, data, variables=variables) as stack:
+        assert stack.process.wait(30) == code
+    return stack.stderr.read_text()
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_mistake_in_the_file(tmp_path: Path) -> None:
+    config = write_config(tmp_path, TOOL, "gatway: {port: 1}")
+    told = refused(config, tmp_path / "data", 2)
+    assert f"{config}:9:1: gatway: unknown key; allowed here: agents, control, gateway" in told
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_mistake_in_the_policy(tmp_path: Path) -> None:
+    config = write_config(tmp_path, TOOL)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        policy.read_text().replace("daily_budget_cents: 100000\n", "daily_budget_cents: lots\n")
+    )
+    assert f"{policy}:7:25: " in refused(config, tmp_path / "data", 2)
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        port = listener.getsockname()[1]
+        config = write_config(tmp_path, TOOL, f"gateway: {{port: {port}}}")
+        told = refused(config, tmp_path / "data", 1)
+    assert f"Port {port}, which the file gives gateway, is in use" in told
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_second_stack_on_the_same_data(tmp_path: Path) -> None:
+    config = write_config(tmp_path, TOOL)
+    with up(config, tmp_path / "data") as first:
+        first.wait_ready()
+        told = refused(config, tmp_path / "data", 1)
+        assert f"in use by another tollhouse up, pid {first.process.pid}" in told
+
+
+@pytest.mark.requirement("OPS-01")
+def test_no_opa_and_no_go(tmp_path: Path) -> None:
+    config = write_config(tmp_path, TOOL)
+    told = refused(config, tmp_path / "data", 1, PATH="/nonexistent", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert "Open Policy Agent was not found" in told
+    assert "install Go" in told
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = refused(write_config(tmp_path, TOOL), tmp_path / "file" / "data", 1)
+    assert "cannot be used: Not a directory" in told
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_full_disk(tmp_path: Path) -> None:
+    """On a file system that is full; where none can be mounted, the check itself is tested elsewhere."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        told = refused(write_config(tmp_path, TOOL), small / "data", 1)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "is full" in told

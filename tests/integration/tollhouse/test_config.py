@@ -1,0 +1,99 @@
+"""tollhouse.yaml: what is taken, and every mistake by its line."""
+
+from pathlib import Path
+
+import pytest
+
+from tollhouse.config import Config, read_config
+from tollhouse.problems import DocumentError
+
+GOOD = """\
+tenant: acme
+servers:
+  bank:   {kind: mcp,  url: "http://127.0.0.1:9101/mcp"}
+  search: {kind: http, url: "http://127.0.0.1:9102"}
+agents:
+  - {id: scout, role: executor}
+  - {id: boss,  role: executive, key: "env:BOSS_KEY"}
+operators:
+  - {id: olga, role: executive}
+issuers:
+  - issuer: https://idp
+    audience: tollhouse
+    jwks_url: https://idp/jwks
+    algorithms: [ES256]
+    subjects: {sub-of-scout: scout}
+policy: policy.yaml
+gateway: {port: 8700, upstream_timeout_s: 5}
+treasury: {hold_ttl_s: 60}
+"""
+ENVIRONMENT = {"BOSS_KEY": "a-key-of-sixteen-characters"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text("version: '1.0'\n")
+    return tmp_path
+
+
+def read(folder: Path, text: str) -> Config:
+    path = folder / "tollhouse.yaml"
+    path.write_text(text)
+    return read_config(path, ENVIRONMENT)
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_good_file_is_taken_with_the_settings_of_its_sections(folder: Path) -> None:
+    config = read(folder, GOOD)
+    assert [agent.id for agent in config.agents] == ["scout", "boss"]
+    assert config.settings["gateway"] == {"port": 8700, "upstream_timeout_s": 5.0}
+    assert config.port("gateway") == 8700
+    assert config.port("treasury") is None
+    assert config.settings["treasury"] == {"hold_ttl_s": 60}
+    assert config.drain_s("gateway") == 20
+    assert config.drain_s("relay") == 0
+    assert config.policy_path == folder / "policy.yaml"
+
+
+MISTAKES = [
+    ("tenant: acme", "tenant: acme\noops: 1", "2:1: oops: unknown key; allowed here: agents, control"),
+    ("role: executor", "role: 3", "6:23: agents[0].role: must be text"),
+    ("kind: http", "kind: ftp", "4:18: servers.search.kind: must be 'mcp' or 'http', got 'ftp'"),
+    (
+        "upstream_timeout_s: 5",
+        "upstream_timeout_s: soon",
+        "17:43: gateway.upstream_timeout_s: must be a number",
+    ),
+    ("port: 8700", "opa_url: x", "17:11: gateway.opa_url: unknown key; allowed here: body_bytes_max"),
+    ("hold_ttl_s: 60", "hold_ttl_s: 0.5", "18:24: treasury.hold_ttl_s: must be a whole number, got 0.5"),
+    ('url: "http://127.0.0.1:9102"', "url: nowhere", "4:29: servers.search.url: "),
+    ("policy: policy.yaml", "policy: none.yaml", "16:9: policy: there is no "),
+    ("id: boss", "id: scout", "7:10: agents[1].id: 'scout' stands here already"),
+    ("id: olga", "id: scout", "9:10: operators[0].id: 'scout' stands here already"),
+    ("env:BOSS_KEY", "env:NO_KEY", "7:39: agents[1].key: the environment variable NO_KEY must hold"),
+    ("env:BOSS_KEY", "plain-key", "7:39: agents[1].key: "),
+    ("subjects: {sub-of-scout: scout}", "subjects: {sub: nobody}", "there is no agent 'nobody' in this file"),
+    (', url: "http://127.0.0.1:9102"', "", "4:11: servers.search: url is missing"),
+    (
+        'kind: http, url: "http://127.0.0.1:9102"',
+        "kind: mcp, command: [time-server]",
+        "4:32: servers.search.command: servers over stdio are not supported yet",
+    ),
+]
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize(("right", "wrong", "told"), MISTAKES)
+def test_a_mistake_is_told_by_file_line_and_what_is_allowed(
+    folder: Path, right: str, wrong: str, told: str
+) -> None:
+    with pytest.raises(DocumentError) as refused:
+        read(folder, GOOD.replace(right, wrong))
+    assert f"{folder / 'tollhouse.yaml'}:" in str(refused.value)
+    assert told in str(refused.value)
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match=r"none\.yaml:1:1: cannot be read: No such file"):
+        read_config(tmp_path / "none.yaml")

@@ -1,0 +1,163 @@
+"""The data folder: whole files, one holder, keys that stay."""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tollhouse.keys import create
+from tollhouse.local.child import StartFailed
+from tollhouse.local.data import DataFolder, Lock
+from tollhouse.local.files import write_whole
+from tollhouse.local.memory import choose_ports
+from tollhouse.local.ports import free_port
+from tollhouse.local.secrets import Secrets
+from tollhouse.local.sockets import PATH_BYTES_MAX, socket_path
+from tollhouse.registry import GATEWAYS, KEYS, REGISTRY, add_key, fingerprint, publish
+
+REGISTRY_OF_ONE = {"tenant": "acme", "servers": {}, "keys": {}, "issuers": [], "operators": {}}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.requirement("SEC-03")
+def test_the_folder_and_what_is_written_in_it_are_ours_alone(tmp_path: Path) -> None:
+    data = DataFolder.open(tmp_path / "deep" / "data")
+    assert mode(data.root) == 0o700
+    assert mode(data.folder("gateway")) == 0o700
+    write_whole(data / "secrets.json", "{}")
+    assert mode(data / "secrets.json") == 0o600
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\ud800")
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartFailed, match="cannot be used: Not a directory"):
+        DataFolder.open(tmp_path / "file" / "data")
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StartFailed, match=r"full: .* MB are needed"):
+        DataFolder.open(tmp_path, free_bytes_min=1 << 90)
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_live_lock_names_its_holder(tmp_path: Path) -> None:
+    with (
+        Lock(tmp_path / "lock"),
+        pytest.raises(StartFailed, match=f"in use by another tollhouse up, pid {os.getpid()}"),
+        Lock(tmp_path / "lock"),
+    ):
+        pytest.fail("two holders")
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
+    holder = (
+        "import os, sys, pathlib; from tollhouse.local.data import Lock\n"
+        "Lock(pathlib.Path(sys.argv[1])).__enter__(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", holder, str(tmp_path / "lock")], check=False)
+    assert (tmp_path / "lock").read_text().strip()
+    with Lock(tmp_path / "lock"):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.requirement("OPS-01")
+def test_secrets_are_kept(tmp_path: Path) -> None:
+    fresh = Secrets.load(tmp_path / "secrets.json")
+    password = fresh.password("tollhouse_treasury")
+    fresh.save(tmp_path / "secrets.json")
+    kept = Secrets.load(tmp_path / "secrets.json")
+    assert kept.password("tollhouse_treasury") == password
+    assert kept.token("opa.gateway") != kept.token("opa.operator")
+
+
+def test_broken_secrets_are_told_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    with pytest.raises(StartFailed, match="cannot be read"):
+        Secrets.load(tmp_path / "secrets.json")
+
+
+@pytest.mark.requirement("OPS-01")
+def test_ports_are_kept_while_they_are_free_and_a_given_one_in_use_is_told(tmp_path: Path) -> None:
+    memory = tmp_path / "ports.json"
+    first = choose_ports(memory, ("gateway", "opa"), {})
+    assert choose_ports(memory, ("gateway", "opa"), {}) == first
+    with occupied() as port:
+        memory.write_text(json.dumps({"gateway": port, "opa": first["opa"]}))
+        assert choose_ports(memory, ("gateway", "opa"), {})["gateway"] != port
+        with pytest.raises(StartFailed, match=f"Port {port}, which the file gives gateway, is in use"):
+            choose_ports(memory, ("gateway", "opa"), {"gateway": port})
+
+
+@pytest.mark.requirement("GW-02")
+def test_a_created_key_is_kept_as_a_hash_and_survives_the_next_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    assert create(tmp_path, "scout", "executor", None) == 0
+    key = capsys.readouterr().out.split()[-1]
+    known = {fingerprint(key): {"agent": "scout", "role": "executor", "tenant": "acme"}}
+    assert json.loads((tmp_path / REGISTRY).read_text())["keys"] == known
+    assert key not in (tmp_path / KEYS).read_text()
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    assert json.loads((tmp_path / REGISTRY).read_text())["keys"] == known
+
+
+def test_a_key_for_another_tenant(tmp_path: Path) -> None:
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    assert add_key(tmp_path, "key", "scout", "executor", "globex") == "globex"
+    pinned = json.loads((tmp_path / GATEWAYS).read_text())
+    assert pinned == {"sha": {"name": "gateway", "tenants": ["acme", "globex"]}}
+
+
+def test_keys_are_refused_without_a_stack_and_for_odd_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert create(tmp_path, "scout", "executor", None) == 1
+    assert create(tmp_path, "sc out", "executor", None) == 2
+    told = capsys.readouterr()
+    assert "There is no stack" in told.err
+    assert "--agent 'sc out'" in told.err
+    assert told.out == ""
+
+
+def test_a_socket_in_a_deep_folder_lives_in_a_short_one(tmp_path: Path) -> None:
+    assert socket_path(Path("/d"), "opa.sock") == Path("/d/opa.sock")
+    deep = tmp_path / ("x" * PATH_BYTES_MAX)
+    short = socket_path(deep, "opa.sock")
+    try:
+        assert len(str(short)) <= PATH_BYTES_MAX
+        assert socket_path(deep, "opa.sock") == short
+        short.parent.chmod(0o755)
+        with pytest.raises(StartFailed, match="not a folder of our own"):
+            socket_path(deep, "opa.sock")
+    finally:
+        short.parent.rmdir()
+
+
+@contextlib.contextmanager
+def occupied() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        yield listener.getsockname()[1]

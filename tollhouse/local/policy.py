@@ -1,0 +1,40 @@
+"""The policy of a stack, compiled into the bundle that OPA loads, and what is odd about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tollhouse.config import Config
+from tollhouse.local.child import StartFailed
+from tollhouse.policy.compile import NotABundle, build_bundle
+from tollhouse.policy.reader import read_policy, roles_of, warnings_of
+
+
+@dataclass(frozen=True)
+class CompiledPolicy:
+    """The bundle's folder; the warnings are for a person."""
+
+    folder: Path
+    warnings: list[str]
+
+
+def compile_policy(config: Config, folder: Path) -> CompiledPolicy:
+    """Compile what the configuration names into this folder. Raises DocumentError or StartFailed."""
+    try:
+        build_bundle(config.policy_path, folder)
+    except NotABundle as error:
+        raise StartFailed(f"The policy {config.policy_path} cannot be loaded: {error}") from None
+    if config.policy_path.is_dir():
+        return CompiledPolicy(folder, [])
+    policy = read_policy(config.policy_path)
+    told = [f"{config.policy_path}: {warning}" for warning in warnings_of(policy)]
+    return CompiledPolicy(folder, told + _unknown_roles(config, roles_of(policy)))
+
+
+def _unknown_roles(config: Config, known: frozenset[str]) -> list[str]:
+    """A role may come by a later revision; until then whoever has it may do nothing."""
+    return [
+        f"{config.path}: {agent.id} has the role {agent.role}, which the policy does not know: "
+        f"it may do nothing (known: {', '.join(sorted(known))})"
+        for agent in config.agents
+        if agent.role not in known
+    ]
