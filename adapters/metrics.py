@@ -90,6 +90,10 @@ class Gauge(Collector):
     def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         self._name, self._help, self._read = name, help_text, read
 
+    def describe(self) -> Iterable[Metric]:
+        """Asked when it is registered, before there may be anything to read."""
+        yield GaugeMetricFamily(self._name, self._help)
+
     def collect(self) -> Iterable[Metric]:
         """Asked by the registry."""
         yield GaugeMetricFamily(self._name, self._help, value=self._read())
@@ -99,7 +103,7 @@ class Metrics:
     """The metrics of one service."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = CollectorRegistry(auto_describe=True)
 
     def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
         """A new counter; its name ends in `_total` in the text."""
