@@ -1,0 +1,34 @@
+"""A cursor leads back to its place, and nothing else does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.errors import Refusal
+from control.pages import page, read_cursor, write_cursor
+
+
+@given(st.text(), st.integers(-(2**63), 2**63 - 1))
+def test_a_cursor_leads_back_to_its_place(text: str, number: int) -> None:
+    assert read_cursor(write_cursor((text, number)), str, int) == [text, number]
+
+
+@given(st.text(max_size=60))
+def test_anything_else_is_refused(text: str) -> None:
+    try:
+        place = read_cursor(text, int)
+    except Refusal as refusal:
+        assert refusal.code == "invalid"
+    else:
+        assert isinstance(place[0], int)
+
+
+@pytest.mark.parametrize("place", [(), (1,), ("a",), (1, 2), (True,), ({},)])
+def test_the_types_of_a_place_are_checked(place: tuple[object, ...]) -> None:
+    with pytest.raises(Refusal):
+        read_cursor(write_cursor(place), str, str)
+
+
+def test_the_last_page_has_no_cursor() -> None:
+    assert page([1], None) == {"items": [1], "next_cursor": None}
+    assert page([1], (7,)) == {"items": [1], "next_cursor": write_cursor((7,))}
