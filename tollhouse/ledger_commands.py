@@ -109,7 +109,7 @@ def _dsn_of(data: Path | None) -> str:
     ready = (data or data_folder()) / "ready.json"
     if not ready.exists():
         raise typer.BadParameter(
-            f"no stack is running here ({ready} is not there): --data DIR or --dsn says which"
+            f"no stack is running: {ready} is not there (--data DIR or --dsn says which)"
         )
     return str(json.loads(ready.read_text("utf-8"))["postgres"])
 

@@ -36,8 +36,8 @@ async def authorize(commit: Commit, asked: Asked, warrant: Warrant, intent_id: U
 
 async def spend(commit: Commit, asked: Asked, warrant: Warrant, intent: Intent, terms: Terms) -> Answer:
     """Declare a spend and authorize it in the same commit."""
-    word.check_intent(warrant, intent)
     await commit.use_warrant(warrant, asked, "authorize")
+    word.check_intent(warrant, intent)
     await _declare(commit, intent)
     return await _authorize(commit, asked, Request(warrant, intent), terms)
 

@@ -1,0 +1,92 @@
+"""Holds end in time, by the database's clock."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from adapters.postgres import Database
+from tests.fixtures.treasury import LedgerDatabase, Spend, Treasury
+from treasury.edge.sweep import sweep, sweep_forever
+
+pytestmark = pytest.mark.requirement("TRE-02")
+
+
+async def until_status(treasury: Treasury, spend: Spend, status: str) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        while True:
+            intent: dict[str, Any] = (await treasury.gateway.get(f"/v1/intents/{spend.id}")).json()
+            if intent["status"] == status:
+                return intent
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"verdict": "pending", "approval_role": "executive"},
+        {"verdict": "pending", "approval_role": "executive", "unsettled": "unknown"},
+    ],
+)
+async def test_an_expired_hold_frees_its_money(treasury_service: Treasury, claims: dict[str, Any]) -> None:
+    gateway, spend = treasury_service.gateway, Spend(100_000)
+    await gateway.spend(spend, **claims)
+    await treasury_service.age_holds()
+    await until_status(treasury_service, spend, "expired")
+    refused = await gateway.execute(spend)
+    assert (refused.status_code, refused.json()["code"]) == (409, "authorization_expired")
+    assert (await gateway.authorize(spend)).json()["approved"]
+
+
+async def test_the_hold_of_a_paid_call_becomes_unknown(treasury_service: Treasury) -> None:
+    gateway, spend = treasury_service.gateway, Spend(100)
+    hold_id = (await gateway.spend(spend, unsettled="unknown")).json()["hold_id"]
+    await treasury_service.age_holds()
+    async with asyncio.timeout(5):
+        while not (await gateway.get("/v1/holds", status="unknown")).json()["items"]:
+            await asyncio.sleep(0.01)
+    late = await gateway.post(
+        f"/v1/holds/{hold_id}/capture", {"amount_cents": 100, "recipient_account": "tool:x"}
+    )
+    assert late.json()["status"] == "executed"
+
+
+class TestUnswept:
+    """What is due and was not swept yet."""
+
+    @pytest.fixture
+    def treasury_settings(self) -> dict[str, Any]:
+        return {"sweep_interval_ms": 3_600_000}
+
+    async def test_is_expired_all_the_same(self, treasury_service: Treasury) -> None:
+        gateway, spend = treasury_service.gateway, Spend(100)
+        await gateway.spend(spend)
+        await treasury_service.age_holds()
+        assert (await gateway.execute(spend)).json()["code"] == "authorization_expired"
+
+    async def test_is_ended_once_in_batches(self, treasury_service: Treasury) -> None:
+        for _ in range(3):
+            await treasury_service.gateway.spend(Spend(100))
+        await treasury_service.age_holds()
+        database = await Database.open(treasury_service.database.treasury, application="test")
+        ended = await asyncio.gather(sweep(database, 2), sweep(database, 2))
+        assert ended == [2, 2]
+        assert await sweep(database, 2) == 1
+        await database.close()
+        events = await treasury_service.sql(
+            "SELECT 1 FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.expired'"
+        )
+        assert len(events) == 3
+
+
+async def test_the_sweeper_outlives_its_database(ledger_database: LedgerDatabase) -> None:
+    database = await Database.open(
+        ledger_database.treasury.replace("tollhouse_treasury:", "nobody:"), application="test"
+    )
+    sweeping = asyncio.create_task(sweep_forever(database, 1, 10))
+    done, _ = await asyncio.wait([sweeping], timeout=0.2)
+    assert not done
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+    await database.close()
