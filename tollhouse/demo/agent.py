@@ -96,4 +96,4 @@ def _gist(body: dict[str, Any]) -> str:
     if "flights" in body:
         return f"{len(body['flights'])} flights; the tool saw the agent's key: {body['authorization_seen']}"
     told = ("reason", "amount_cents", "ceiling_cents", "journal_entry_id", "approval_id")
-    return "  ".join(f"{name} {body[name]}" for name in told if body.get(name) is not None)
+    return ", ".join(f"{name} {body[name]}" for name in told if body.get(name) is not None)

@@ -4,7 +4,7 @@ from mcp.server.mcpserver import MCPServer
 
 from tollhouse.demo.serving import serve
 
-bank = MCPServer("bank")
+bank = MCPServer("bank", log_level="ERROR")
 balances = {"ACC-1": 124_000, "ACC-7": 900}
 
 

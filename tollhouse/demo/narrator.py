@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -35,17 +36,17 @@ class Narrator:
         self.told += 1
         mark, colour = ("✗", "red") if answer.refused else ("✓", "green")
         self.console.print(f" [{colour}]{mark}[/{colour}] {escape(intention)}")
-        line = Text("     ", overflow="ellipsis", no_wrap=True)
-        line.append(f"{answer.status} {answer.outcome}", style=colour)
+        line = Text(f"     {answer.status} {answer.outcome}", style=colour)
         if answer.said:
-            line.append(f"  {answer.said}")
-        self.console.print(line)
+            line.append(f"  {answer.said}", style="default")
+        self.console.print(line, no_wrap=True, overflow="ellipsis")
         if answer.decision_id:
             self.console.print(f"     [dim]decision {answer.decision_id}[/dim]")
 
     def aside(self, text: str) -> None:
         """Something that the reader should notice."""
-        self.console.print(f"   [dim]{escape(text)}[/dim]")
+        for line in text.splitlines():
+            self.console.print(f"     [dim]{escape(line)}[/dim]")
 
     def table(self, columns: list[str], rows: list[list[str]]) -> None:
         """A small table; every column but the first is aligned to the right."""
@@ -54,4 +55,4 @@ class Narrator:
             table.add_column(column, justify="left" if number == 0 else "right")
         for row in rows:
             table.add_row(*row)
-        self.console.print(table, style=None)
+        self.console.print(Padding(table, (0, 0, 0, 5)))

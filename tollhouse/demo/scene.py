@@ -18,6 +18,7 @@ from rich.console import Console
 TOOL_START_S = 30.0
 STACK_START_S = 600.0
 STOP_S = 30.0
+SAID_LAST_CHARS = 4000
 
 CONFIG = """\
 tenant: acme
@@ -53,11 +54,10 @@ class Scene:
 async def opened(console: Console) -> AsyncIterator[Scene]:
     """Start the tools and the stack, and end all of it afterwards."""
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="tollhouse-demo-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tollhouse-demo-")))
         with console.status("starting two tools: a bank (MCP) and a search engine (HTTP)"):
-            bank = await _tool(stack, "bank")
-            search = await _tool(stack, "search")
+            bank = await _tool(stack, folder, "bank")
+            search = await _tool(stack, folder, "search")
         (folder / "tollhouse.yaml").write_text(CONFIG.format(bank=bank, search=search))
         with as_file(files("tollhouse.demo") / "policy.yaml") as policy:
             shutil.copy(policy, folder / "policy.yaml")
@@ -66,35 +66,38 @@ async def opened(console: Console) -> AsyncIterator[Scene]:
         yield Scene(ready, folder / "data")
 
 
-async def _tool(stack: AsyncExitStack, name: str) -> int:
-    process = await _start(stack, "-m", f"tollhouse.demo.{name}")
-    line = await _first_line(process, TOOL_START_S, name)
-    return int(line["port"])
+async def _tool(stack: AsyncExitStack, folder: Path, name: str) -> int:
+    process = await _start(stack, folder / f"{name}.log", "-m", f"tollhouse.demo.{name}")
+    announced = await _first_line(process, TOOL_START_S, folder / f"{name}.log")
+    return int(announced["port"])
 
 
 async def _stack(stack: AsyncExitStack, folder: Path) -> dict[str, Any]:
-    config, data = folder / "tollhouse.yaml", folder / "data"
-    process = await _start(
-        stack, "-m", "tollhouse", "up", "--config", str(config), "--data", str(data), "--json"
-    )
-    ready = await _first_line(process, STACK_START_S, "tollhouse up")
+    where = ("--config", str(folder / "tollhouse.yaml"), "--data", str(folder / "data"))
+    process = await _start(stack, folder / "up.log", "-m", "tollhouse", "up", *where, "--json")
+    ready = await _first_line(process, STACK_START_S, folder / "up.log")
     _drain(stack, process)
     return ready
 
 
-async def _start(stack: AsyncExitStack, *arguments: str) -> Process:
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE)
+async def _start(stack: AsyncExitStack, log: Path, *arguments: str) -> Process:
+    with log.open("wb") as said:
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=said)
     stack.push_async_callback(_end, process)
     return process
 
 
-async def _first_line(process: Process, timeout_s: float, name: str) -> dict[str, Any]:
+async def _first_line(process: Process, timeout_s: float, log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), timeout_s)
     if not line:
-        raise SceneFailed(f"{name} ended with exit code {await process.wait()} before it was ready")
+        raise SceneFailed(_last_words(log, await process.wait()))
     announced: dict[str, Any] = json.loads(line)
     return announced
+
+
+def _last_words(log: Path, code: int) -> str:
+    return f"{log.stem} ended with exit code {code}:\n{log.read_text()[-SAID_LAST_CHARS:]}"
 
 
 def _drain(stack: AsyncExitStack, process: Process) -> None:

@@ -33,12 +33,15 @@ class Story:
 
     async def tell(self) -> None:
         """All chapters in order; raises `StoryDiffers` at the first that does not hold."""
+        differs: StoryDiffers | None = None
         async with hired(self.scene.gateway, self.scene.ready["agents"]["scout"]) as scout:
-            await self.tools(scout)
-            await self.paid_tool(scout)
-            await self.spends(scout)
-            await self.policy_engine_dies(scout)
-            await self.books(scout)
+            try:
+                for chapter in (self.tools, self.paid_tool, self.spends, self.policy_engine_dies, self.books):
+                    await chapter(scout)
+            except StoryDiffers as difference:
+                differs = difference  # the MCP client would wrap it in groups of its own
+        if differs is not None:
+            raise differs
 
     def expect(self, intention: str, answer: Answer, outcome: str, status: int) -> None:
         """Tell the step, and stop the story unless it ended as announced."""
@@ -110,7 +113,7 @@ class Story:
         self.expect("asks for 50 more: beyond the daily budget of 200", refused, "budget_exceeded", 200)
         budget = (await scout.http.get("/api/treasury/budgets")).json()["items"][0]
         self.narrator.aside(
-            f"{budget['key']} today: limit {budget['limit_cents']}, spent {budget['spent_cents']},"
+            f"{budget['key']} today: limit {budget['limit_cents']}, spent {budget['captured_cents']},"
             f" held {budget['held_cents']} cents"
         )
 
