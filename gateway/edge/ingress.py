@@ -89,6 +89,7 @@ class Request:
     """
 
     __slots__ = (
+        "_expects",
         "_receive",
         "_send",
         "_whole",
@@ -122,6 +123,7 @@ class Request:
         self.workflow_id = ""
         self.started = False
         self._whole = False
+        self._expects = False
 
     def check(self) -> None:
         """Read the head. Raises `BadRequest` or `Unauthenticated`; `correlation_id` is set in any case."""
@@ -148,13 +150,16 @@ class Request:
         if len(headers) > self.settings.header_count_max:
             raise BadRequest("headers_too_large", f"more than {self.settings.header_count_max} headers")
         if sum(len(name) + len(value) for name, value in headers) > self.settings.header_bytes_max:
-            raise BadRequest("headers_too_large", f"more than {self.settings.header_bytes_max} bytes of headers")
+            raise BadRequest(
+                "headers_too_large", f"more than {self.settings.header_bytes_max} bytes of headers"
+            )
         hosts = read.get(b"host", ())
         if len(hosts) != 1 or not hosts[0]:
             raise BadRequest("malformed", "exactly one Host header is needed")
         self.host = hosts[0]
         if b"upgrade" in read or self.method == "CONNECT":
             raise BadRequest("malformed", "upgrades and tunnels are not served here")
+        self._expects = b"expect" in read
         self._check_connection(read.get(b"connection", ()))
         self.length = _length(read.get(b"content-length", ()), read.get(b"transfer-encoding", ()))
         self._whole = self.length == 0
@@ -231,11 +236,14 @@ class Request:
             close()
 
     async def start(self, status: int, headers: list[Header], decision_id: str | None = None) -> None:
-        """Begin the answer. The ids are added here, and here alone."""
+        """Begin the answer. The ids are added here, and here alone.
+
+        A caller that asked whether to send its body may now do either, so the connection ends.
+        """
         headers = [*headers, (b"x-correlation-id", self.correlation_id.encode())]
         if decision_id is not None:
             headers.append((b"x-decision-id", decision_id.encode()))
-        if not self._whole:
+        if self._expects and not self._whole:
             headers.append((b"connection", b"close"))
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

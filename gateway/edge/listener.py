@@ -21,6 +21,7 @@ from gateway.edge.ingress import BREAK_OFF, GONE, ON_GONE
 from schemas.codes import STATUS, error_body
 from schemas.ids import new_id
 
+DISCARDED_BYTES_MAX: Final = 4 * 1024 * 1024
 _MALFORMED: Final = "the request is not well-formed HTTP/1.1"
 
 
@@ -42,7 +43,8 @@ class Listener(HttpToolsProtocol):
         self._head_timeout_s = head_timeout_s
         self._in_head = False
         self._head_bytes = 0
-        self._slow_head: asyncio.TimerHandle | None = None
+        self._discarded_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed like one that says nothing more."""
@@ -72,19 +74,37 @@ class Listener(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > self._head_bytes_max:
             self._refuse("headers_too_large", f"a request's head may have {self._head_bytes_max} bytes")
-        elif self._slow_head is None:
-            self._slow_head = self.loop.call_later(self._head_timeout_s, self._too_slow)
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self._head_timeout_s, self._too_slow)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
+        self._discarded_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is none."""
         if self._in_head:
             super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Pass it to the application. What comes after the answer is thrown away, to a limit: closing at once
+        would have the system throw away the answer too."""
+        if not self.cycle.response_complete:
+            super().on_body(body)
+            return
+        self._discarded_bytes += len(body)
+        if self._discarded_bytes > DISCARDED_BYTES_MAX:
+            self.transport.close()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self._head_timeout_s, self.transport.close)
+
+    def on_message_complete(self) -> None:
+        """A request has ended."""
+        self._be_patient()
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """A head has ended: its target must be a plain path."""
@@ -107,9 +127,12 @@ class Listener(HttpToolsProtocol):
 
     def _head_is_over(self) -> None:
         self._in_head = False
-        if self._slow_head is not None:
-            self._slow_head.cancel()
-            self._slow_head = None
+        self._be_patient()
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _too_slow(self) -> None:
         if not self.transport.is_closing():

@@ -56,7 +56,9 @@ ROLES: dict[str, Any] = {
 
 def bundle(folder: Path, roles: dict[str, Any]) -> Path:
     """The shipped policy with these roles and no spend rules."""
-    shutil.copytree(REPOSITORY / "rego" / "gateway", folder / "gateway", ignore=shutil.ignore_patterns("*_test.rego"))
+    shutil.copytree(
+        REPOSITORY / "rego" / "gateway", folder / "gateway", ignore=shutil.ignore_patterns("*_test.rego")
+    )
     shutil.copy(REPOSITORY / "rego" / ".manifest", folder)
     for data in folder.rglob("data.yaml"):
         data.unlink()
