@@ -9,7 +9,7 @@ up again for as long as the process lives, a moment apart; meanwhile every publi
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import nats
 import nats.errors
@@ -30,6 +30,7 @@ from adapters.telemetry import logger
 from schemas.events import cloudevents
 from schemas.events.registry import Event, validate
 
+_FAILURES: Final = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
 _log = logger("nats")
 
 
@@ -107,7 +108,7 @@ class Bus:
         if self._client.is_connected:
             try:
                 await self._client.flush(timeout=int(self._address.ack_timeout_s) or 1)
-            except nats.errors.Error as error:
+            except _FAILURES as error:
                 _log.warning("bus_flush_failed", error=type(error).__name__)
         await self._client.close()
 
@@ -138,7 +139,7 @@ class Bus:
                         stream=EVENTS_STREAM,
                     )
                 )
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except _FAILURES as error:
             _log.warning("bus_publish_failed", error=type(error).__name__)
         return await self._count_acknowledged(acks)
 
@@ -185,7 +186,7 @@ class Bus:
                 await self._stream.add_stream(wanted)
             else:
                 await self._stream.update_stream(wanted)
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except _FAILURES as error:
             raise BusUnavailable(f"stream {name}: {type(error).__name__} {error}") from error
 
     async def consumer(
@@ -202,7 +203,7 @@ class Bus:
         try:
             await self._stream.add_consumer(EVENTS_STREAM, config)
             subscription = await self._stream.pull_subscribe_bind(durable, EVENTS_STREAM)
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except _FAILURES as error:
             raise BusUnavailable(f"consumer {durable}: {type(error).__name__} {error}") from error
         return Consumer(subscription)
 
@@ -226,7 +227,7 @@ class Bus:
             await self._stream.publish(
                 f"{DEAD_LETTERS_PREFIX}.{consumer}", message.data, stream=DEAD_LETTERS_STREAM, headers=headers
             )
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except _FAILURES as error:
             raise BusUnavailable(f"dead letters: {type(error).__name__}") from error
 
 
@@ -243,9 +244,9 @@ class Consumer:
         """
         try:
             messages: list[Msg] = await self._subscription.fetch(batch, timeout=timeout_s)
-        except nats.errors.TimeoutError:
+        except TimeoutError:  # the library's own, or asyncio's where the answer's end came late
             return []
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except _FAILURES as error:
             raise BusUnavailable(f"fetch: {type(error).__name__}") from error
         return messages
 
@@ -254,7 +255,7 @@ class Consumer:
         try:
             for message in messages:
                 await message.ack()
-        except nats.errors.Error as error:
+        except _FAILURES as error:
             raise BusUnavailable(f"ack: {type(error).__name__}") from error
 
 
