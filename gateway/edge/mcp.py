@@ -21,7 +21,6 @@ from adapters.http1 import Headers, Response
 from gateway.config import Settings
 from gateway.core import mcp_message, mcp_session
 from gateway.core.classify import Call, Server
-from gateway.core.hold import standing_workflow
 from gateway.core.identify import Principal
 from gateway.core.mcp_message import BadMessage, Id, Message
 from gateway.edge import mcp_relay
@@ -110,7 +109,7 @@ class _Visit:
             arguments=arguments or {},
             method=self.request.method,
             content="json" if self.request.method == "POST" else "none",
-            workflow_id=self.request.workflow_id or standing_workflow(self.principal),
+            workflow_id=self.request.workflow_id,
             session_id=(self.session_id or b"").decode("latin-1"),
             correlation_id=self.request.correlation_id,
         )
