@@ -13,7 +13,8 @@ from treasury.core.intent import INTENT
 
 pytestmark = [pytest.mark.requirement("TRE-08"), pytest.mark.requirement("TRE-10")]
 
-ENTRY = """INSERT INTO treasury.journal_entries (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
+ENTRY = """INSERT INTO treasury.journal_entries
+(tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
 VALUES ('acme', $1, $2, $3, $4, 'USD')"""
 POSTING = """INSERT INTO treasury.postings
 (tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents, currency)

@@ -1,0 +1,105 @@
+"""The schema goes forward and back, tells one history, and is what schema.sql says."""
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.migrations import MigrationRefused, load, migrate
+from schemas.ids import new_id
+from tests.fixtures.servers import PostgresServer
+from tests.fixtures.treasury import PASSWORDS, LedgerDatabase
+from treasury.edge.migrate import MIGRATIONS, install
+
+pytestmark = pytest.mark.requirement("SEC-03")
+
+CATALOG = """
+SELECT 'column' AS kind, attrelid::regclass::text AS name,
+    concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attacl)
+FROM pg_attribute LEFT JOIN pg_attrdef ON attrelid = adrelid AND attnum = adnum
+WHERE attrelid::regclass::text LIKE 'treasury.%' AND attnum > 0
+UNION ALL
+SELECT 'constraint', concat(conrelid::regclass, contypid), concat(conname, pg_get_constraintdef(oid))
+FROM pg_constraint WHERE connamespace = 'treasury'::regnamespace AND contypid = 0
+UNION ALL
+SELECT 'domain', typname, concat(pg_get_constraintdef(c.oid)) FROM pg_type AS t
+INNER JOIN pg_constraint AS c ON t.oid = c.contypid WHERE t.typnamespace = 'treasury'::regnamespace
+UNION ALL
+SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL
+SELECT 'function', proname, concat(pg_get_functiondef(oid), proacl) FROM pg_proc
+WHERE pronamespace = 'treasury'::regnamespace
+UNION ALL
+SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'treasury'
+UNION ALL
+SELECT 'rights', oid::regclass::text, relacl::text FROM pg_class
+WHERE relnamespace = 'treasury'::regnamespace AND relkind = 'r'
+ORDER BY 1, 2, 3
+"""
+
+
+async def catalog(connection: asyncpg.Connection) -> list[tuple[Any, ...]]:
+    rows = await connection.fetch(CATALOG)
+    return [tuple(row) for row in rows if "migrations" not in str(row[1]) + str(row[2])]
+
+
+@pytest.fixture
+async def admin(ledger_database: LedgerDatabase) -> Any:
+    connection = await asyncpg.connect(ledger_database.admin)
+    yield connection
+    await connection.close()
+
+
+async def test_the_schema_file_is_what_the_migrations_make(admin: asyncpg.Connection, database: str) -> None:
+    fresh = await asyncpg.connect(database)
+    await fresh.execute("CREATE SCHEMA treasury AUTHORIZATION tollhouse_owner; SET ROLE tollhouse_owner")
+    await fresh.execute((MIGRATIONS.parent / "schema.sql").read_text())  # type: ignore[attr-defined]
+    assert await catalog(fresh) == await catalog(admin)
+    await fresh.close()
+
+
+async def test_it_goes_back_and_forward_again(admin: asyncpg.Connection) -> None:
+    before = await catalog(admin)
+    assert await migrate(admin, "treasury", MIGRATIONS, to=0) == 0
+    assert [row for row in await catalog(admin) if row[0] != "index"] == []
+    assert await migrate(admin, "treasury", MIGRATIONS) == len(load(MIGRATIONS))
+    assert await catalog(admin) == before
+
+
+async def test_invariants_come_back_onto_data(admin: asyncpg.Connection) -> None:
+    await migrate(admin, "treasury", MIGRATIONS, to=1)
+    workflow = new_id()
+    await admin.execute("INSERT INTO treasury.workflows (tenant_id, id) VALUES ('acme', $1)", workflow)
+    await migrate(admin, "treasury", MIGRATIONS)
+    assert str(await admin.fetchval("SELECT id FROM treasury.workflows")) == workflow
+
+
+async def test_installing_again_changes_nothing_but_passwords(
+    admin: asyncpg.Connection, ledger_database: LedgerDatabase, postgres: PostgresServer
+) -> None:
+    before = await catalog(admin)
+    try:
+        await install(ledger_database.admin, PASSWORDS | {"tollhouse_relay": "it's new"})
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(ledger_database.relay)
+    finally:
+        await install(ledger_database.admin, PASSWORDS)
+    assert await catalog(admin) == before
+    await (await asyncpg.connect(ledger_database.relay)).close()
+
+
+async def test_another_history_is_refused(admin: asyncpg.Connection, tmp_path: Path) -> None:
+    for number, text in ((1, "SELECT 1"), (2, "SELECT 2")):
+        (tmp_path / f"000{number}_step.up.sql").write_text(text)
+        (tmp_path / f"000{number}_step.down.sql").write_text("SELECT 0")
+    assert await migrate(admin, "other", tmp_path) == 2
+    (tmp_path / "0001_step.up.sql").write_text("SELECT 7")
+    with pytest.raises(MigrationRefused, match="step 1 of other was applied from another file"):
+        await migrate(admin, "other", tmp_path)
+    (tmp_path / "0001_step.up.sql").unlink()
+    with pytest.raises(MigrationRefused, match="without a gap"):
+        load(tmp_path)
+    (tmp_path / "0002_step.up.sql").unlink()
+    with pytest.raises(MigrationRefused, match="another file"):
+        await migrate(admin, "other", tmp_path)

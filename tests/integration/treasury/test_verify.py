@@ -1,0 +1,101 @@
+"""`ledger verify` finds what somebody with the administrator's rights changed behind the ledger's back."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner
+
+from tests.fixtures.treasury import Spend, Treasury
+from tollhouse.ledger_commands import ledger_app
+from treasury.edge.verify import CHECKS, verify
+
+pytestmark = pytest.mark.requirement("TRE-19")
+
+TAMPERINGS = [
+    ("UPDATE treasury.postings SET amount_cents = 4999 WHERE direction = 'credit'", "entries_balance"),
+    ("UPDATE treasury.postings SET journal_entry_id = uuidv7()", "postings_have_entries"),
+    ("UPDATE treasury.journal_entries SET authorization_id = uuidv7()", "entries_have_authorizations"),
+    ("DELETE FROM treasury.executions", "executions_match_entries"),
+    ("UPDATE treasury.account_balances SET debits_cents = debits_cents + 1", "account_balances"),
+    ("DELETE FROM treasury.account_balances WHERE account = 'vendor:1'", "account_balances"),
+    ("UPDATE treasury.holds SET captured_cents = 1 WHERE status = 'captured'", "holds_match_executions"),
+    ("UPDATE treasury.budgets SET held_cents = held_cents - 1", "budgets"),
+    ("UPDATE treasury.holds SET status = 'voided' WHERE status = 'placed'", "states"),
+    ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.executed'", "outbox"),
+    ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.denied'", "outbox"),
+]
+
+
+async def some_life(treasury: Treasury) -> None:
+    gateway = treasury.gateway
+    executed, voided = Spend(), Spend()
+    await gateway.spend(executed)
+    await gateway.execute(executed)
+    await gateway.spend(Spend(700))
+    await gateway.spend(voided)
+    await gateway.void(voided)
+    await gateway.spend(Spend(), verdict="denied")
+
+
+@pytest.mark.parametrize(("tampering", "check"), TAMPERINGS)
+async def test_every_tampering_is_found(treasury_service: Treasury, tampering: str, check: str) -> None:
+    await some_life(treasury_service)
+    connection = await asyncpg.connect(treasury_service.database.admin)
+    assert await verify(connection) == []
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(tampering)
+    found = {difference.check: difference for difference in await verify(connection)}
+    assert check in found
+    assert found[check].tenant == "acme"
+    assert found[check].expected != found[check].found
+    await connection.close()
+
+
+def told(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(ledger_app, list(arguments))
+    return result.exit_code, result.output
+
+
+@pytest.mark.requirement("TRE-20")
+async def test_the_commands_tell_it(treasury_service: Treasury, tmp_path: Path) -> None:
+    import asyncio
+
+    await some_life(treasury_service)
+    (tmp_path / "ready.json").write_text(json.dumps({"postgres": treasury_service.database.treasury}))
+    data = ("--data", str(tmp_path))
+    code, text = await asyncio.to_thread(told, "verify", *data)
+    assert (code, "The ledger is sound." in text) == (0, True)
+    assert all(what in text for what in CHECKS.values())
+    code, text = await asyncio.to_thread(told, "trial-balance", *data, "--format", "json")
+    assert code == 0
+    assert {(row["account"], row["debits_cents"], row["credits_cents"]) for row in json.loads(text)} == {
+        ("vendor:1", 5000, 0),
+        ("tollhouse:operating", 0, 5000),
+    }
+    code, text = await asyncio.to_thread(told, "statement", "vendor:1", *data, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["direction"], row["amount"], row["balance_cents"]) == ("debit", "50.00", "5000")
+    code, text = await asyncio.to_thread(told, "statement", "nobody", *data)
+    assert (code, "nothing was posted" in text) == (0, True)
+    code, text = await asyncio.to_thread(told, "statement", "nobody", *data, "--format", "csv")
+    assert (code, text.strip()) == (0, "")
+    code, _text = await asyncio.to_thread(told, "trial-balance", *data, "--tenant", "acme")
+    assert code == 0
+    await treasury_service.sql("UPDATE treasury.account_balances SET debits_cents = debits_cents + 1")
+    dsn = ("--dsn", treasury_service.database.treasury)
+    code, text = await asyncio.to_thread(told, "verify", *dsn)
+    assert (code, "vendor:1 USD" in text) == (1, True)
+    code, _text = await asyncio.to_thread(told, "trial-balance", *dsn)
+    assert code == 1
+
+
+@pytest.mark.requirement("TRE-19")
+def test_without_a_ledger_they_say_so(tmp_path: Path) -> None:
+    code, text = told("verify", "--data", str(tmp_path))
+    assert (code, "no stack is running" in text) == (2, True)
+    code, text = told("verify", "--dsn", "postgresql://nobody@127.0.0.1:1/x")
+    assert (code, "cannot be reached" in text) == (2, True)
