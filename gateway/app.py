@@ -4,6 +4,7 @@ Whatever a way in does not handle itself becomes the common shape of an error he
 Several workers are several processes under one parent, each with its own journal and its own connections.
 """
 
+import contextlib
 import functools
 import sys
 from collections.abc import Awaitable, Callable
@@ -131,18 +132,17 @@ def configuration(settings: Settings) -> uvicorn.Config:
 
 
 def serve(settings: Settings) -> None:
-    """Listen and answer until SIGTERM or SIGINT; calls under way are finished first."""
+    """Listen and answer until SIGTERM or SIGINT; calls under way are finished first.
+
+    Exits with a status other than 0 when something that the settings name cannot be opened.
+    """
     configure_logging("gateway", settings.log_level)
     config = configuration(settings)
-    if settings.workers == 1:
-        server = uvicorn.Server(config)
-        server.run()
-        started = server.started
-    else:
+    if settings.workers > 1:
         Multiprocess(config, sockets=[config.bind_socket()]).run()
-        started = True
-    if not started:
-        sys.exit(1)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()
 
 
 def _worker(settings: Settings) -> App:

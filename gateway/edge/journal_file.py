@@ -22,6 +22,7 @@ from gateway.core.settle import Settlement
 from schemas.ids import new_id
 
 PRUNE_MAX: Final = 5_000
+PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
 _STATEMENTS_CACHED: Final = 512
 _SCHEMA: Final = """
@@ -42,6 +43,7 @@ CREATE TABLE IF NOT EXISTS settlements (
     live INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shipped (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
 INSERT OR IGNORE INTO shipped VALUES (1, 0);
 """
 _COLUMNS: Final = "event_id, event, decision_id, tenant, principal, record, written_ms"
@@ -93,8 +95,8 @@ class JournalFile:
                 _note_due(connection, entry)
 
     def probe(self) -> None:
-        """Prove that a commit still reaches the disk."""
-        self._connected().execute("UPDATE shipped SET seq = seq")
+        """Prove that there is room for records: a commit larger than that of one of them."""
+        self._connected().execute("REPLACE INTO probe VALUES (1, randomblob(?))", (PROBE_BYTES,))
 
     def settled(self, hold_id: str) -> None:
         """The treasury has heard."""

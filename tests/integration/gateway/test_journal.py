@@ -1,0 +1,189 @@
+"""The journal on a real disk: durable, one commit for all that waits, found again after a restart."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.record import Entry
+from gateway.core.settle import Settlement
+from gateway.edge import journal_file
+from gateway.edge.journal import Journal, journals
+from gateway.edge.journal_file import JournalFile
+from gateway.errors import Unavailable
+from schemas.ids import new_id
+
+DUE = Settlement("hold-1", "unknown", "acme", "scout", "c", 500, "bank")
+
+
+def entry(decision_id: str = "d", **more: Any) -> Entry:
+    known: dict[str, Any] = {"event": "decided", "tenant": "acme", "principal": "scout", "record": b'{"a":1}'}
+    return Entry(decision_id, **(known | more))
+
+
+def opened(folder: Path, **more: Any) -> Journal:
+    journal = Journal(folder, **({"sync": "fsync", "timeout_s": 5.0, "queue_max": 1_000} | more))
+    journal.open()
+    return journal
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    made = opened(tmp_path)
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_record_is_there_for_another_process_when_append_returns(journal: Journal) -> None:
+    await journal.append(entry(tenant="acme"))
+    found = journal_file.find(journal.path, "d", "acme", "scout")
+    assert found == {"decided": {"a": 1}}
+    assert journal_file.find(journal.path, "d", "other", "scout") == {}
+    assert journal_file.find(journal.path, "d", "acme", "other") == {}
+
+
+@pytest.mark.requirement("AUD-01")
+@pytest.mark.parametrize(("sync", "level"), [("fsync", 2), ("os", 1)])
+def test_the_disk_is_waited_for_unless_the_setting_says_not_to(sync: str, level: int, tmp_path: Path) -> None:
+    file = JournalFile(tmp_path / "j.sqlite", sync)
+    file.open()
+    assert file._connected().execute("PRAGMA synchronous").fetchone() == (level,)
+    assert file._connected().execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    file.close()
+
+
+async def test_what_waits_goes_in_together_and_in_order(journal: Journal) -> None:
+    await asyncio.gather(*(journal.append(entry(f"d{n}")) for n in range(600)))
+    rows = await journal.unshipped(1_000)
+    assert len(rows) == 600
+    connection = sqlite3.connect(journal.path)
+    ids = [row[0] for row in connection.execute("SELECT decision_id FROM records ORDER BY seq")]
+    connection.close()
+    assert ids == [f"d{n}" for n in range(600)]
+
+
+@pytest.mark.requirement("EVT-01")
+async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
+    for n in range(3):
+        await journal.append(entry(f"d{n}"))
+    rows = await journal.unshipped(2)
+    assert [row.seq for row in rows] == [1, 2]
+    await journal.mark_shipped(2)
+    await journal.mark_shipped(1)
+    assert [row.seq for row in await journal.unshipped(9)] == [3]
+    await journal.prune(2**60, unshipped_too=False)
+    assert [row.seq for row in await journal.unshipped(9)] == [3]
+    await journal.prune(2**60, unshipped_too=True)
+    assert await journal.unshipped(9) == []
+    await journal.append(entry())
+    assert [row.seq for row in await journal.unshipped(9)] == [4]
+    await journal.prune(0, unshipped_too=True)
+    assert len(await journal.unshipped(9)) == 1
+
+
+@pytest.mark.requirement("GW-10")
+async def test_a_settlement_is_due_from_the_decision_until_the_treasury_has_heard(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    decided = entry(hold_id="hold-1", due=DUE)
+    await journal.append(decided)
+    assert await journal.unsettled(9) == []
+    await journal.aclose()
+
+    again = opened(tmp_path)
+    assert await again.unsettled(9) == [DUE]
+    capture = replace_due(decided, DUE._replace(act="capture"))
+    await again.append(capture)
+    assert await again.unsettled(9) == [DUE._replace(act="capture")]
+    await again.settled("hold-1")
+    assert await again.unsettled(9) == []
+    await again.append(decided)
+    await again.append(replace(decided, event="completed", due=None))
+    await again.aclose()
+    last = opened(tmp_path)
+    assert await last.unsettled(9) == []
+    await last.aclose()
+
+
+def replace_due(decided: Entry, due: Settlement) -> Entry:
+    return replace(decided, event="completed", due=due)
+
+
+async def test_every_worker_has_a_file_of_its_own_and_takes_over_a_dead_ones(tmp_path: Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    assert first.path != second.path
+    assert journals(tmp_path) == [first.path, second.path]
+    await first.aclose()
+    third = opened(tmp_path)
+    assert third.path == first.path
+    await second.aclose()
+    await third.aclose()
+
+
+@pytest.mark.requirement("GW-19")
+async def test_a_disk_that_hangs_refuses_within_the_deadline(tmp_path: Path) -> None:
+    journal = opened(tmp_path, timeout_s=0.1, queue_max=2)
+    blocker = sqlite3.connect(journal.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    waiting = [asyncio.create_task(journal.append(entry(new_id()))) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await journal.append(entry())
+    for task in waiting:
+        with pytest.raises(Unavailable) as refused:
+            await task
+        assert refused.value.code == "journal_unavailable"
+    assert loop.time() - began_s < 0.2
+    with pytest.raises(Unavailable):
+        await journal.probe()
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    await _until_it_takes(journal)
+    await journal.aclose()
+
+
+async def _until_it_takes(journal: Journal) -> None:
+    taken = False
+
+    async def attempt() -> None:
+        nonlocal taken
+        try:
+            await journal.append(entry())
+            taken = True
+        except Unavailable:
+            taken = False
+
+    deadline = asyncio.get_running_loop().time() + 10
+    while not taken:
+        await attempt()
+        assert asyncio.get_running_loop().time() < deadline
+
+
+@pytest.mark.requirement("GW-19")
+async def test_a_file_that_is_no_journal_fails_every_record_and_the_rest_of_the_work(
+    journal: Journal,
+) -> None:
+    await journal.append(entry())
+    connection = sqlite3.connect(journal.path)
+    connection.execute("DROP TABLE records")
+    connection.execute("DROP TABLE shipped")
+    connection.close()
+    with pytest.raises(Unavailable):
+        await journal.append(entry())
+    await journal.append(entry())
+    assert (await journal.unshipped(9))[0].event == "decided"
+
+
+async def test_a_caller_who_stopped_waiting_is_nobodys_trouble(journal: Journal) -> None:
+    task = asyncio.create_task(journal.append(entry("left")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await journal.append(entry("stayed"))
+    assert task.cancelled()
+    assert journal_file.find(journal.path, "stayed", "acme", "scout")
