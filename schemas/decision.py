@@ -26,7 +26,7 @@ class Principal(_Contract):
 
 
 class Action(_Contract):
-    """What is asked: `server.tool`, `server.METHOD /path`, or `treasury.authorize|execute|void|create_intent`."""
+    """What is asked: `server.tool`, `server.METHOD /path`, or `treasury.` and what is asked of it."""
 
     kind: Kind
     name: str

@@ -9,7 +9,7 @@ SELECT
     fresh.workflow_id,
     fresh.occurred_at,
     fresh.event
-FROM unnest($1::text [], $2::text [], $3::text [], $4::text [], $5::timestamptz [], $6::jsonb [])
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::jsonb[])
     WITH ORDINALITY
     AS fresh (tenant, event_id, event_type, workflow_id, occurred_at, event, place)
 ORDER BY fresh.place
@@ -21,25 +21,25 @@ INSERT INTO control.decisions (
 )
 SELECT
     fresh.tenant,
-    fresh.record ->> 'decision_id',
-    (fresh.record ->> 'at')::timestamptz,
-    fresh.record #>> '{principal,id}',
-    fresh.record #>> '{principal,role}',
-    fresh.record #>> '{action,name}',
-    fresh.record ->> 'workflow_id',
-    (fresh.record ->> 'allow')::boolean,
-    array(SELECT reason ->> 'code' FROM jsonb_array_elements(fresh.record -> 'reasons') AS reason),
+    fresh.record ->> 'decision_id' AS decision_id,
+    (fresh.record ->> 'at')::timestamptz AS at,
+    fresh.record #>> '{principal,id}' AS agent,
+    fresh.record #>> '{principal,role}' AS role,
+    fresh.record #>> '{action,name}' AS tool,
+    fresh.record ->> 'workflow_id' AS workflow_id,
+    (fresh.record ->> 'allow')::boolean AS allow,
+    array(SELECT reason ->> 'code' FROM jsonb_array_elements(fresh.record -> 'reasons') AS reason) AS codes,
     fresh.record
-FROM unnest($1::text [], $2::jsonb []) AS fresh (tenant, record)
+FROM unnest($1::text[], $2::jsonb[]) AS fresh (tenant, record)
 ON CONFLICT DO NOTHING;
 
 -- name: record_outcomes
 INSERT INTO control.outcomes (tenant, decision_id, record)
 SELECT
     fresh.tenant,
-    fresh.record ->> 'decision_id',
+    fresh.record ->> 'decision_id' AS decision_id,
     fresh.record
-FROM unnest($1::text [], $2::jsonb []) AS fresh (tenant, record)
+FROM unnest($1::text[], $2::jsonb[]) AS fresh (tenant, record)
 ON CONFLICT DO NOTHING;
 
 -- name: decision
@@ -47,7 +47,8 @@ SELECT
     decided.record AS decided,
     completed.record AS completed
 FROM control.decisions AS decided
-LEFT JOIN control.outcomes AS completed USING (tenant, decision_id)
+LEFT JOIN control.outcomes AS completed
+    ON decided.tenant = completed.tenant AND decided.decision_id = completed.decision_id
 WHERE decided.tenant = $1 AND decided.decision_id = $2;
 
 -- name: decisions
@@ -57,7 +58,8 @@ SELECT
     decided.record AS decided,
     completed.record AS completed
 FROM control.decisions AS decided
-LEFT JOIN control.outcomes AS completed USING (tenant, decision_id)
+LEFT JOIN control.outcomes AS completed
+    ON decided.tenant = completed.tenant AND decided.decision_id = completed.decision_id
 WHERE
     decided.tenant = $1
     AND ($2::text IS NULL OR decided.agent = $2)

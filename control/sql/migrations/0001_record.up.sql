@@ -24,7 +24,7 @@ CREATE TABLE control.decisions (
     tool text NOT NULL,
     workflow_id text NOT NULL,
     allow boolean NOT NULL,
-    codes text [] NOT NULL,
+    codes text[] NOT NULL,
     record jsonb NOT NULL,
     PRIMARY KEY (tenant, decision_id)
 );
