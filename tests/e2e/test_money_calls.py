@@ -10,28 +10,38 @@ import httpx
 import pytest
 
 from tests.fixtures.gateways import GatewayProcess
-from tests.fixtures.servers import PostgresServer, StartOpa
-from tests.fixtures.tollroad import BUDGET_CENTS, EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
+from tests.fixtures.servers import StartOpa
+from tests.fixtures.tollroad import (
+    BUDGET_CENTS,
+    EXECUTOR,
+    RULES,
+    Tollroad,
+    policy_bundle,
+    priced,
+    tollroad,
+    write_policy,
+)
+from tests.fixtures.treasury import LedgerDatabase
 
 ROLES: dict[str, Any] = {"executor": EXECUTOR, "idler": {"tools": {}, "patterns": []}}
 
 
 @pytest.fixture
 async def road(
-    postgres: PostgresServer, database: str, start_opa: StartOpa, tmp_path: Path
+    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
 ) -> AsyncIterator[Tollroad]:
     opa = start_opa([policy_bundle(tmp_path / "policy", ROLES, RULES)])
-    async with tollroad(postgres, database, opa, tmp_path, gateways=2) as road:
+    async with tollroad(ledger_database, opa, tmp_path, gateways=2) as road:
         yield road
 
 
 @pytest.fixture
 async def mortal_road(
-    postgres: PostgresServer, database: str, start_opa: StartOpa, tmp_path: Path
+    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
 ) -> AsyncIterator[Tollroad]:
     """Its gateway is a process that may be killed."""
     opa = start_opa([policy_bundle(tmp_path / "policy", ROLES, RULES)])
-    async with tollroad(postgres, database, opa, tmp_path, GatewayProcess) as road:
+    async with tollroad(ledger_database, opa, tmp_path, GatewayProcess) as road:
         yield road
 
 
@@ -60,34 +70,52 @@ async def test_a_success_is_captured_once_and_posted(road: Tollroad) -> None:
 
 
 @pytest.mark.requirement("GW-10")
-@pytest.mark.parametrize(
-    ("path", "status", "hold"),
-    [
-        ("/fail", 500, ("voided", 100)),
-        ("/charged/fail", 500, ("captured", 100)),
-        ("/cut", 502, ("unknown", 100)),
-    ],
-)
-async def test_each_ending_settles_its_hold(
-    road: Tollroad, path: str, status: int, hold: tuple[str, int]
-) -> None:
-    answer = await road.call(path)
-    assert answer.status_code == status
-    assert await road.holds() == [hold]
-    unknown = await road.read("holds?status=unknown")
-    assert len(unknown["items"]) == (hold[0] == "unknown")
+async def test_each_ending_settles_its_hold(road: Tollroad) -> None:
+    expected = []
+    for path, status, hold in (
+        ("/fail", 500, "voided"),
+        ("/charged/fail", 500, "captured"),
+        ("/cut", 502, "unknown"),
+    ):
+        assert (await road.call(path)).status_code == status
+        expected.append((hold, 100))
+        assert await road.holds() == expected
+    (unknown,) = (await road.read("holds?status=unknown"))["items"]
+    assert unknown["amount_cents"] == 100
 
 
 @pytest.mark.requirement("GW-10")
 @pytest.mark.requirement("TRE-14")
-@pytest.mark.parametrize("amount", ['"5"', "0", "-1", "true", "null", "0.001", "9007199254740993", None])
-async def test_a_call_that_cannot_be_priced_goes_nowhere(road: Tollroad, amount: str | None) -> None:
-    body = f'{{"amount": {amount}}}' if amount else "{}"
-    answer = await road.call("/pay", content=body, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "call_unpriceable")
-    assert answer.json()["decision_id"] == answer.headers["x-decision-id"]
+async def test_a_call_that_cannot_be_priced_goes_nowhere(road: Tollroad) -> None:
+    amounts = ('"5"', "0", "-1", "true", "null", "0.001", "9007199254740993")
+    for body in ("{}", *(f'{{"amount": {amount}}}' for amount in amounts)):
+        answer = await road.call("/pay", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "call_unpriceable"), body
+        assert answer.json()["decision_id"] == answer.headers["x-decision-id"]
     assert road.tool.calls == []
     assert await road.holds() == []
+
+
+@pytest.mark.requirement("GW-10")
+async def test_a_new_price_holds_from_the_next_call_on(road: Tollroad, tmp_path: Path) -> None:
+    by_argument = EXECUTOR["tools"]["tool.POST /pay"]
+    steps: list[tuple[dict[str, Any], int | None]] = [
+        (priced(100), 100),
+        (priced(70), 70),
+        (by_argument, None),
+        (priced(30), 30),
+        ({"additional_arguments": True}, 0),
+        (priced(20), 20),
+    ]
+    for grant, cents in steps:
+        road.opa.kill()
+        role = EXECUTOR | {"tools": {"tool.POST /ok": grant}}
+        write_policy(tmp_path / "policy", {"executor": role}, [])
+        road.opa.start()
+        answer = await road.call("/ok")
+        assert answer.status_code == (403 if cents is None else 200), answer.text
+    charged = [cents for _, cents in steps if cents]
+    assert await road.holds() == [("captured", cents) for cents in charged]
 
 
 @pytest.mark.requirement("GW-10")
