@@ -51,7 +51,7 @@ def build() -> typer.Typer:
     app.add_typer(ledger_app, name="ledger")
     app.command()(doctor)
     for name in services.SERVICES:
-        app.command(name, help=f"Run the {name} alone, configured by TOLLHOUSE_{name.upper()}_… variables.")(
+        app.command(name, help=f"One service alone, configured by TOLLHOUSE_{name.upper()}_… variables.")(
             _runner(name)
         )
     return app

@@ -17,8 +17,9 @@ from pydantic_settings import BaseSettings
 from control.config import Settings as ControlSettings
 from gateway.config import Settings as GatewaySettings
 from gateway.edge.registry import Algorithm, HttpUrl
+from tollhouse.problems import DocumentError
 from tollhouse.problems import Path as At
-from tollhouse.yaml_reader import DocumentError, as_model, read_document
+from tollhouse.yaml_reader import as_model, read_document
 from treasury.config import RelaySettings
 from treasury.config import Settings as TreasurySettings
 

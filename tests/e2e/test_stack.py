@@ -49,19 +49,25 @@ def served(stack: StackProcess) -> bool:
     return False
 
 
+def kept_pids(stack: StackProcess) -> dict[str, int]:
+    pids: dict[str, int] = json.loads((Path(stack.ready["data"]) / "ready.json").read_text())["pids"]
+    return pids
+
+
 @pytest.mark.requirement("OPS-01")
 def test_the_ready_line_says_where_everything_is(stack: StackProcess) -> None:
     ready = stack.ready
     assert ready["ready"] is True
     assert set(ready["pids"]) == MEMBERS
-    assert all(alive(pid) for pid in ready["pids"].values())
     assert set(ready["agents"]) == {"scout"}
     assert ready["operator_key"] == ready["operators"]["olga"]
     assert ready["postgres"].startswith("postgresql://tollhouse_treasury:")
     for name in ("gateway", "treasury", "control"):
         assert httpx.get(f"{ready[name]}/readyz").status_code == 200
     data = Path(ready["data"])
-    assert json.loads((data / "ready.json").read_text()) == ready
+    kept = json.loads((data / "ready.json").read_text())
+    assert {**kept, "pids": ready["pids"]} == ready
+    assert all(alive(pid) for pid in kept["pids"].values())
     assert stat.S_IMODE((data / "ready.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
@@ -108,12 +114,12 @@ def test_a_created_key_opens_the_gateway_within_a_second(stack: StackProcess) ->
 @pytest.mark.parametrize("name", sorted(MEMBERS))
 def test_what_is_killed_runs_again_within_two_seconds(stack: StackProcess, name: str) -> None:
     wait_for(lambda: served(stack), 20.0, "the stack")
-    pids = json.loads((Path(stack.ready["data"]) / "ready.json").read_text())["pids"]
     killed_at = time.monotonic()
-    os.kill(pids[name], signal.SIGKILL)
+    os.kill(kept_pids(stack)[name], signal.SIGKILL)
     line = stack.line(RESTART_S + 1.0)
     assert line == {"restarted": name, "pid": line["pid"]}
     assert time.monotonic() - killed_at < RESTART_S + 0.5
+    assert kept_pids(stack)[name] == line["pid"]
     assert alive(line["pid"])
     wait_for(lambda: served(stack), 20.0, "calls after the restart")
 

@@ -26,8 +26,8 @@ BUSY_S = 0.02
 Tell = Callable[[dict[str, object]], None]
 
 
-class StopAsked(BaseException):
-    """SIGTERM or SIGINT came. No Exception, so that nothing on the way takes it for a failure."""
+class StopAsked(SystemExit):
+    """SIGTERM or SIGINT came. A SystemExit, since that alone gets through an event loop's callbacks."""
 
 
 class Server(Protocol):

@@ -1,9 +1,11 @@
 """`tollhouse up`: start everything, say so, keep it running, and leave nothing behind."""
 
 import errno
+import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -57,16 +59,25 @@ def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> N
         try:
             with speak.progress() as progress:
                 stack.start(progress)
-            ready = stack.ready()
-            write_whole(data / READY_FILE, speak.line(ready))
-            speak.ready(ready)
-            Supervisor(stack.members, speak.event, restart=restart).watch()
+            _keep_ready(stack, data)
+            speak.ready(stack.ready())
+            Supervisor(stack.members, partial(_tell, stack, data, speak), restart=restart).watch()
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             (data / READY_FILE).unlink(missing_ok=True)
             with speak.progress() as progress:
                 stack.stop(progress)
+
+
+def _tell(stack: Stack, data: DataFolder, speak: Voice, event: Mapping[str, object]) -> None:
+    """Whoever reads ready.json finds the processes of now."""
+    _keep_ready(stack, data)
+    speak.event(event)
+
+
+def _keep_ready(stack: Stack, data: DataFolder) -> None:
+    write_whole(data / READY_FILE, json.dumps(stack.ready()))
 
 
 @contextmanager

@@ -20,17 +20,13 @@ SERVED = ("gateway", "treasury", "control")
 class Voice:
     """JSON lines."""
 
-    def line(self, message: Mapping[str, Any]) -> str:
-        """A message as one line of JSON."""
-        return json.dumps(message)
-
     def ready(self, ready: Mapping[str, Any]) -> None:
         """Everything answers."""
         self.event(ready)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Something happened to a server."""
-        sys.stdout.write(self.line(event) + "\n")
+        sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
 
     def warn(self, text: str) -> None:
