@@ -88,7 +88,7 @@ async def test_the_commands_tell_it(treasury_service: Treasury, tmp_path: Path) 
     await treasury_service.sql("UPDATE treasury.account_balances SET debits_cents = debits_cents + 1")
     dsn = ("--dsn", treasury_service.database.treasury)
     code, text = await asyncio.to_thread(told, "verify", *dsn)
-    assert (code, "vendor:1 USD" in text) == (1, True)
+    assert (code, "account_balances tollhouse:operating USD" in text) == (1, True)
     code, _text = await asyncio.to_thread(told, "trial-balance", *dsn)
     assert code == 1
 
