@@ -41,12 +41,8 @@ class KeySets:
     ) -> None:
         self._settings = settings
         self._monotonic = monotonic
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=settings.jwks_timeout_ms / 1000,
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
         self._sets: dict[str, _KeySet] = {}
 
     async def keys_for(self, token: Token, url: str) -> list[VerifyingKey]:
@@ -61,7 +57,8 @@ class KeySets:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     def _is_due(self, key_set: _KeySet, token: Token) -> bool:
         if key_set.fetching is not None:
@@ -91,9 +88,20 @@ class KeySets:
         finally:
             key_set.fetching = None
 
+    def _open(self) -> httpx.AsyncClient:
+        """Made when it is first needed: its certificates take megabytes."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                transport=self._transport,
+                timeout=self._settings.jwks_timeout_ms / 1000,
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return self._client
+
     async def _get(self, url: str) -> bytes:
         text = b""
-        async with self._client.stream("GET", url, headers={"accept": "application/json"}) as response:
+        async with self._open().stream("GET", url, headers={"accept": "application/json"}) as response:
             response.raise_for_status()
             async for piece in response.aiter_bytes():
                 text += piece
