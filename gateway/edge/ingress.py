@@ -299,8 +299,10 @@ def _workflow(ids: Values) -> str:
     """The workflow that a call says it belongs to, as a UUID in its canonical form; "" for none."""
     if not ids:
         return ""
-    if len(ids) > 1 or not _UUID.fullmatch(ids[0]):
-        raise BadRequest("malformed", "X-Workflow-Id must be one UUID")
+    if len(ids) > 1:
+        raise BadRequest("malformed", "the header X-Workflow-Id stands there twice")
+    if not _UUID.fullmatch(ids[0]):
+        raise BadRequest("invalid", [{"loc": ["header", "X-Workflow-Id"], "message": "must be a UUID"}])
     return ids[0].decode("ascii").lower()
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.core.hold import standing_workflow
+from gateway.core.identify import Principal
+from schemas.ids import new_id
 from tests.fixtures.gateways import GatewayProcess
 from tests.fixtures.servers import StartOpa
 from tests.fixtures.tollroad import (
@@ -199,3 +202,38 @@ async def test_a_call_that_a_person_must_approve_waits_with_its_money_held(road:
     assert await road.holds() == [("placed", 100)]
     authorization = await road.read(f"authorizations/{body['approval_id']}", key="scout-key")
     assert (authorization["status"], authorization["approved"]) == ("pending", False)
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-20")
+async def test_a_call_is_booked_to_the_workflow_that_it_names(road: Tollroad) -> None:
+    workflow_id = new_id()
+    answer = await road.call("/ok", headers={"x-workflow-id": workflow_id})
+    assert answer.status_code == 200, answer.text
+    balance = await road.read(f"workflows/{workflow_id}/balance")
+    assert (balance["captured_cents"], balance["held_cents"]) == (100, 0)
+    standing = standing_workflow(Principal("scout", "executor", "acme", "api_key"))
+    await road.call("/ok")
+    assert (await road.read(f"workflows/{standing}/balance"))["captured_cents"] == 100
+    answer = await road.call("/ok", headers={"x-workflow-id": "payday"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.requirement("AUD-01")
+@pytest.mark.requirement("TRE-11")
+async def test_a_refusal_by_a_budget_is_on_record(road: Tollroad) -> None:
+    answer = await road.call(
+        "/pay", content='{"amount": 10.01}', headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "spend_exceeds_ceiling")
+    for _ in range(2):
+        answer = await road.call(
+            "/pay", content='{"amount": 5.00}', headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 200
+    answer = await road.call("/ok")
+    assert (answer.status_code, answer.json()["code"]) == (403, "budget_exceeded")
+    told = await road.ask("GET", f"/v1/decisions/{answer.headers['x-decision-id']}", key="scout-key")
+    assert told.json()["allow"] is False
+    assert told.json()["reasons"][0]["code"] == "budget_exceeded"
+    assert road.tool.calls == ["/pay", "/pay"]

@@ -206,6 +206,13 @@ async def test_bad_requests_are_named_journalled_and_reach_nothing(road: Tollroa
     for content in (b'{"amount_cents": 1, "amount_cents": 2}', b"\xff", b'{"a": NaN}', b"[" * 10_000):
         answer = await road.ask("POST", "/api/treasury/authorize", key="scout-key", content=content)
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    for body, headers, loc in (
+        ([], {}, ["body"]),
+        (asked(), {"idempotency_key": "a b"}, ["header", "Idempotency-Key"]),
+        (asked(), {"idempotency_key": "k" * 201}, ["header", "Idempotency-Key"]),
+    ):
+        answer = await road.spend("authorize", body, **headers)
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, loc)
     assert await road.rows("SELECT id FROM treasury.intents") == []
 
 

@@ -97,7 +97,7 @@ def test_hop_by_hop_headers_are_dropped_also_those_that_the_caller_names() -> No
         [HOST, (b"upgrade", b"websocket")],
         [HOST, (b"connection", b"content-type")],
         [HOST, (b"connection", b"Content-Length")],
-        [HOST, (b"x-workflow-id", b"7")],
+        [HOST, (b"x-workflow-id", b"7"), (b"x-workflow-id", b"7")],
     ],
 )
 def test_a_head_that_can_be_read_in_two_ways_is_refused(headers: list[Header]) -> None:
@@ -175,6 +175,13 @@ def test_a_header_that_is_asked_for_stands_there_once() -> None:
 def test_a_workflow_is_named_by_its_uuid() -> None:
     given_id = b"01A1FDF7-437C-786B-A932-CA84B6A09DF5"
     assert checked((b"x-workflow-id", given_id)).workflow_id == given_id.decode().lower()
+
+
+@pytest.mark.requirement("GW-20")
+def test_a_workflow_that_is_no_uuid_is_named_by_its_header() -> None:
+    with pytest.raises(BadRequest) as refused:
+        request(HOST, (b"x-workflow-id", b"7")).check()
+    assert (refused.value.code, refused.value.detail[0]["loc"]) == ("invalid", ["header", "X-Workflow-Id"])
 
 
 async def test_refusals_have_one_shape_and_their_headers() -> None:
