@@ -1,8 +1,8 @@
 # METADATA
 # title: Decision
 # description: |
-#   The answer to every call: the only entrypoint. A call is allowed when no package refuses it and nobody has
-#   to be asked. Refusals are negations of positive facts, so that an input that lacks something is refused.
+#   The answer to every call: the only entrypoint. A call is allowed when all positive facts about it hold and
+#   nobody has to be asked; whatever an input lacks is a fact that does not hold. The refusals say which.
 # schemas:
 #   - input: schema
 package gateway.decision
@@ -15,7 +15,7 @@ import data.gateway.tools
 # description: Whether the call may go on, why not, and what the gateway must do if it does.
 # entrypoint: true
 decision := {
-	"allow": _reasons == [],
+	"allow": _allow,
 	"reasons": _reasons,
 	"obligations": _obligations,
 	"policy": {
@@ -40,7 +40,6 @@ batch := [answer |
 # custom:
 #   code: policy_version_inactive
 version_refusals contains reason if {
-	input.context.policy_version != null
 	not _is_active_version
 	reason := {
 		"code": "policy_version_inactive",
@@ -48,21 +47,36 @@ version_refusals contains reason if {
 	}
 }
 
-_is_active_version if input.context.policy_version == data.gateway.policy.version
+_is_active_version if {
+	object.get(input, ["context", "policy_version"], null) in {null, data.gateway.policy.version}
+}
 
-_refusals := tools.refusals | version_refusals if {
-	not spend.moves_money
-	not spend.is_request
-} else := (tools.refusals | spend.refusals) | version_refusals
+_is_permitted if {
+	tools.permitted
+	spend.call_permitted
+	_is_active_version
+}
+
+_is_permitted if {
+	spend.request_permitted
+	_is_active_version
+}
+
+default _allow := false
+
+_allow if {
+	_is_permitted
+	spend.approvals == []
+}
 
 # A person is asked only for what nothing else refuses.
-_approval := spend.approvals[0] if {
-	count(_refusals) == 0
-} else := {}
-
 _reasons := spend.approval_reasons if {
-	count(_refusals) == 0
-} else := [reason | some reason in _refusals]
+	_is_permitted
+} else := _refusals
+
+_refusals := [reason | some reason in ((tools.refusals | spend.refusals) | version_refusals)] if {
+	count(((tools.refusals | spend.refusals) | version_refusals)) > 0
+} else := [{"code": "tool_not_allowed", "message": "the call cannot be judged"}]
 
 _obligations := {
 	"approval": _approval,
@@ -70,9 +84,13 @@ _obligations := {
 	"redact": [],
 	"rate_limit": object.get(data.gateway.roles, [input.principal.role, "rate_limit"], {}),
 } if {
-	count(_refusals) == 0
+	_is_permitted
 } else := {"approval": {}, "hold": {}, "redact": [], "rate_limit": {}}
 
-_hold := spend.hold if {
-	spend.moves_money
-} else := {}
+default _approval := {}
+
+_approval := spend.approvals[0]
+
+default _hold := {}
+
+_hold := spend.hold

@@ -115,3 +115,11 @@ test_a_batch_keeps_its_order if {
 	verdicts := decision.batch with input as {"calls": [call, {}, spend]}
 	[verdict.allow | some verdict in verdicts] == [true, false, true]
 }
+
+test_what_is_no_call_is_refused_with_a_reason if {
+	every document in [null, 1, "x", [], {"principal": null}, {"action": {"kind": "spend"}}] {
+		verdict := decision.decision with input as document
+		verdict.allow == false
+		count(verdict.reasons) > 0
+	}
+}

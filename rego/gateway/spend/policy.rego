@@ -11,6 +11,36 @@ package gateway.spend
 import data.gateway.tools
 
 # METADATA
+# title: Permitted calls
+# description: A tool call is free, or its cost is within what the role may spend.
+call_permitted if {
+	input.action.kind == "tool_call"
+	not tools.grant.price
+}
+
+call_permitted if {
+	tools.grant.price
+	_money_is_within
+}
+
+# METADATA
+# title: Permitted requests
+# description: A spend request is within what the role may spend. The refusals say why not.
+request_permitted if {
+	is_request
+	_may_request
+	_voids
+}
+
+request_permitted if {
+	is_request
+	_may_request
+	_is_for_a_purpose
+	_may_be_paid
+	_money_is_within
+}
+
+# METADATA
 # title: Roles that may not spend
 # description: A spend request needs a role with a spend section, and one of the known actions.
 # custom:
@@ -92,7 +122,6 @@ refusals contains reason if {
 #   code: spend_exceeds_ceiling
 refusals contains reason if {
 	moves_money
-	_section.ceiling_cents
 	not _is_within_ceiling
 	reason := {
 		"code": "spend_exceeds_ceiling",
@@ -188,6 +217,21 @@ _has_amount if {
 _is_in_currency if input.spend.currency == data.gateway.policy.currency
 
 _is_for_a_purpose if input.spend.purpose in _section.purposes
+
+_money_is_within if {
+	_has_amount
+	_is_in_currency
+	_is_within_ceiling
+	not _is_denied
+}
+
+_is_denied if {
+	some rule in data.gateway.spend.rules
+	rule.action == "deny"
+	_concerns(rule)
+}
+
+_is_within_ceiling if not _section.ceiling_cents
 
 _is_within_ceiling if input.spend.amount_cents <= _section.ceiling_cents
 

@@ -18,19 +18,33 @@ paid := {
 
 saying(part) := object.union(request, part)
 
-codes(document) := {refusal.code |
+codes(document) := [found |
 	refusals := spend.refusals with input as document
-	some refusal in refusals
+	agrees(document, refusals)
+	found := {refusal.code | some refusal in refusals}
+][0]
+
+# Permitted is what has no refusals, and the other way round: both are asked each time.
+agrees(document, refusals) if {
+	permits(document)
+	refusals == set()
 }
+
+agrees(document, refusals) if {
+	not permits(document)
+	refusals != set()
+}
+
+permits(document) if spend.call_permitted with input as document
+
+permits(document) if spend.request_permitted with input as document
 
 without(document, path) := json.patch(document, [{"op": "remove", "path": path}])
 
-judged_by(condition, document) := {code |
-	refusals := spend.refusals with input as document
-		with data.gateway.spend.rules as [{"name": "r", "action": "deny", "any": condition}]
-	some refusal in refusals
-	code := refusal.code
-}
+judged_by(condition, document) := [found |
+	rules := [{"name": "r", "action": "deny", "any": condition}]
+	found := codes(document) with data.gateway.spend.rules as rules
+][0]
 
 test_a_spend_within_its_section if codes(request) == set()
 
@@ -166,4 +180,9 @@ test_a_paid_call_is_held_with_its_price if {
 test_a_role_without_a_budget_is_charged_to_none if {
 	hold := spend.hold with input as saying({"principal": {"role": "executive"}})
 	hold.budgets == []
+}
+
+test_a_free_call_spends_nothing if {
+	free := {"principal": request.principal, "action": {"kind": "tool_call", "name": "bank.get_balance"}}
+	codes(free) == set()
 }

@@ -18,6 +18,15 @@ grant := _role.tools[input.action.name] if {
 }
 
 # METADATA
+# title: Permitted
+# description: The role has a grant, the arguments keep its rules and the price is told. The refusals say why not.
+permitted if {
+	grant
+	_arguments_hold
+	_is_priced
+}
+
+# METADATA
 # title: Tool refusals
 # description: The role has no grant for this tool.
 # custom:
@@ -113,6 +122,32 @@ _matching := [pattern.grant |
 ]
 
 _is_spend_request if input.action.kind == "spend"
+
+_arguments_hold if not grant.arguments
+
+_arguments_hold if {
+	_were_read
+	every name, rule in grant.arguments {
+		_argument_holds(name, rule)
+	}
+	_all_are_named
+}
+
+_argument_holds(name, rule) if {
+	value := input.action.arguments[name]
+	every word, limit in rule {
+		_holds(word, limit, value)
+	}
+}
+
+_argument_holds(name, rule) if {
+	rule.required == false
+	not _is_given(name)
+}
+
+_all_are_named if grant.additional_arguments
+
+_all_are_named if object.keys(input.action.arguments) - object.keys(grant.arguments) == set()
 
 _were_read if {
 	input.resource.content in {"json", "none"}

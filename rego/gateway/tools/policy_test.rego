@@ -16,21 +16,32 @@ costing(document, amount_cents) := object.union(document, {"spend": {
 	"payee": "",
 }})
 
-reasons(document) := {reason |
+reasons(document) := [found |
 	refusals := tools.refusals with input as document
-	some refusal in refusals
-	reason := {refusal.code: refusal.message}
+	agrees(document, refusals)
+	found := {reason | some refusal in refusals; reason := {refusal.code: refusal.message}}
+][0]
+
+# Permitted is what has no refusals, and the other way round: both are asked each time.
+agrees(document, refusals) if {
+	permits(document)
+	refusals == set()
 }
+
+agrees(document, refusals) if {
+	not permits(document)
+	refusals != set()
+}
+
+permits(document) if tools.permitted with input as document
 
 codes(document) := {code | some reason in reasons(document); some code, _ in reason}
 
-ruled(rule, value) := {code |
+ruled(rule, value) := [found |
 	grant := {"arguments": {"x": rule}, "additional_arguments": false}
-	refusals := tools.refusals with input as called("t.t", {"x": value})
-		with data.gateway.roles as {"executor": {"tools": {"t.t": grant}, "patterns": []}}
-	some refusal in refusals
-	code := refusal.code
-}
+	roles := {"executor": {"tools": {"t.t": grant}, "patterns": []}}
+	found := codes(called("t.t", {"x": value})) with data.gateway.roles as roles
+][0]
 
 # METADATA
 # description: Rule, a value that keeps it, values that break it.
@@ -102,7 +113,10 @@ test_other_kinds_of_action_are_not_tool_calls if {
 }
 
 test_a_spend_request_is_not_judged_here if {
-	codes(object.union(called("treasury.void", {}), {"action": {"kind": "spend"}})) == set()
+	document := object.union(called("treasury.void", {}), {"action": {"kind": "spend"}})
+	refusals := tools.refusals with input as document
+	refusals == set()
+	not permits(document)
 }
 
 test_arguments_of_a_bare_tool_are_free if {
@@ -111,6 +125,11 @@ test_arguments_of_a_bare_tool_are_free if {
 
 test_arguments_that_keep_their_rules if {
 	codes(costing(called("bank.send_money", {"amount": 5, "account": "ACC-1"}), 500)) == set()
+}
+
+test_an_optional_argument_may_be_given if {
+	arguments := {"amount": 5, "account": "ACC-1", "memo": "thanks"}
+	codes(costing(called("bank.send_money", arguments), 500)) == set()
 }
 
 test_a_missing_argument_is_named if {
@@ -166,4 +185,11 @@ test_the_table_of_prices if {
 	tools.prices.roles.executor.patterns[1].price.fixed_cents == 5
 	object.keys(tools.prices.roles.executive.tools) == {"print.poster"}
 	tools.prices.roles.executive.patterns == []
+}
+
+test_additional_arguments_are_free_where_the_grant_says_so if {
+	grant := {"arguments": {"x": {"type": "string"}}, "additional_arguments": true}
+	roles := {"executor": {"tools": {"t.t": grant}, "patterns": []}}
+	found := codes(called("t.t", {"x": "y", "more": [1]})) with data.gateway.roles as roles
+	found == set()
 }
