@@ -80,6 +80,21 @@ def test_the_stack_runs_from_it(python: Path, tmp_path: Path) -> None:
             assert stack.call().status_code == 200
 
 
+@pytest.mark.requirement("OPS-01")
+def test_the_demo_runs_from_it(python: Path, tmp_path: Path) -> None:
+    """Its exit code is 0 only when every step went as announced."""
+    told = subprocess.run(
+        [python, "-m", "tollhouse", "demo"],
+        cwd=tmp_path,
+        env=clean(),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
 def clean() -> dict[str, str]:
     """No way back to the checkout."""
     return {**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1"}
