@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.core.hold import standing_workflow
 from gateway.core.identify import Principal
 from schemas.ids import new_id
 from tests.fixtures.gateways import GatewayProcess
-from tests.fixtures.servers import StartOpa
+from tests.fixtures.servers import StartOpa, eventually
 from tests.fixtures.tollroad import (
     BUDGET_CENTS,
     EXECUTOR,
@@ -237,3 +238,38 @@ async def test_a_refusal_by_a_budget_is_on_record(road: Tollroad) -> None:
     assert told.json()["allow"] is False
     assert told.json()["reasons"][0]["code"] == "budget_exceeded"
     assert road.tool.calls == ["/pay", "/pay"]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-19")
+@pytest.mark.requirement("TRE-13")
+async def test_a_treasury_killed_again_and_again_charges_every_answer_once(
+    road: Tollroad, tmp_path: Path
+) -> None:
+    write_policy(tmp_path / "policy", {"executor": EXECUTOR | {"daily_budget_cents": 10**6}}, [])
+    road.opa.kill()
+    road.opa.start()
+    answers: list[httpx.Response] = []
+    ended = asyncio.Event()
+
+    async def caller(gateway: int) -> None:
+        while not ended.is_set():
+            answers.append(await road.call("/ok", gateway=gateway))
+
+    callers = [asyncio.create_task(caller(number % 2)) for number in range(6)]
+    for _ in range(3):
+        served = len(answers)
+        await eventually(lambda least=served + 20: len(answers) >= least, 30)
+        road.treasury.kill()
+        await asyncio.to_thread(road.treasury.start)
+    ended.set()
+    await asyncio.gather(*callers)
+    outcomes = Counter(answer.status_code for answer in answers)
+    assert set(outcomes) <= {200, 503}
+    assert len(road.tool.calls) == outcomes[200]
+    async with asyncio.timeout(15):
+        while Counter(status for status, _ in await road.holds())["captured"] < outcomes[200]:
+            await asyncio.sleep(0.05)
+    holds = Counter(status for status, _ in await road.holds())
+    assert holds["captured"] == outcomes[200]
+    assert (await road.read("trial-balance"))["debits_cents"] == 100 * outcomes[200]
