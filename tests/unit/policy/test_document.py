@@ -1,0 +1,196 @@
+"""The policy document: its mistakes, each with its line, and the data that it becomes."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from tollhouse.policy.commands import policy_app
+from tollhouse.policy.compile import NotABundle, build_bundle, compile_policy, policy_data
+from tollhouse.policy.reader import read_policy, roles_of, warnings_of
+from tollhouse.problems import DocumentError
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "policy.yaml"
+HEAD = 'version: "1.0"\ncurrency: USD\nroles:\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "policy.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(DocumentError) as caught:
+        read_policy(written(folder, text))
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (
+            "{name: a.b, price: {fixed_cents: 1.5}}",
+            "must be a whole number of cents, got 1.5",
+        ),
+        ("{name: a.b, price: {fixed_cents: 5, argument: x}}", "a price is {fixed_cents}"),
+        ("{name: a.b, price: {argument: x, currency: XXX}}", "'XXX' is not an ISO 4217 currency"),
+        ("{name: a.b, arguments: {x: {maximum: '5'}}}", "roles.r.tools[0].arguments.x.maximum: must be a"),
+        (
+            "{name: a.b, arguments: {x: {max: 5}}}",
+            "arguments.x.max: unknown key; allowed here: const,",
+        ),
+        ("{name: a.b, arguments: {x: {type: float}}}", "must be 'string', 'number'"),
+        ("{name: a.b, arguments: {x: {pattern: 'a(?=b)'}}}", "RE2 has no look-around"),
+        ("{name: a.b, arguments: {x: {pattern: '('}}}", "is not a regular expression"),
+        (
+            "{name: a.b, arguments: {x: {type: string, maximum: 5}}}",
+            "maximum cannot be asked of",
+        ),
+        ("{name: a.b, arguments: {x: {minimum: 2, maximum: 1}}}", "minimum 2 is above maximum 1"),
+        ("{name: a.b, arguments: {x: {multiple_of: 0}}}", "must be greater than 0"),
+        ("{name: 'a.?*'}", "a pattern knows only *, not ?"),
+        (
+            "{name: a.b, approval: nobody}",
+            "approval: nobody: the document has no such role; it has r",
+        ),
+        ("a.b\n      - a.b", "7:9: roles.r.tools[1]: a.b stands twice in this role"),
+        ("5", "roles.r.tools[0]: must be a mapping, got 5"),
+    ],
+)
+def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: str) -> None:
+    assert told in refusal(
+        tmp_path, f"{HEAD}  r:\n    tools: \n      - {tool}\n".replace("tools: \n", "tools:\n")
+    )
+
+
+@pytest.mark.requirement("POL-03")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "version: 1.0\ncurrency: USD\nroles: {}",
+            "1:10: version: must be text (put it in quotes), got 1.0",
+        ),
+        ("currency: USD\nroles: {}", "policy.yaml:1:1: version: is missing"),
+        (f"{HEAD}  r: {{daily_budget_cents: -1}}", "daily_budget_cents: must be greater than or equal to 0"),
+        (
+            f"{HEAD}  r: {{budget: 1}}",
+            "4:7: roles.r.budget: unknown key; allowed here: daily_budget_cents,",
+        ),
+        (
+            f"{HEAD}  r: {{}}\nspend_rules:\n  - {{name: x, condition: 'amount > 1', action: deny}}",
+            "spend_rules[0].condition: at line 1, column 1 of the condition: the field 'amount' does",
+        ),
+        (
+            f"{HEAD}  r: {{}}\nspend_rules:\n  - {{name: x, condition: 'hour > 1', action: ask}}",
+            "spend_rules[0].action: must be deny or require_<role>_approval, got 'ask'",
+        ),
+        (
+            f"{HEAD}  r: {{}}\nspend_rules:\n  - {{name: x, condition: hour > 1, action: require_x_approval}}",
+            "spend_rules[0].action: x: the document has no such role; it has r",
+        ),
+        (
+            f"{HEAD}  r: {{}}\nspend_rules:\n" + "  - {name: x, condition: 'hour > 1', action: deny}\n" * 2,
+            "7:12: spend_rules[1].name: another rule is named x too",
+        ),
+    ],
+)
+def test_a_wrong_document_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    assert told in refusal(tmp_path, text)
+
+
+@pytest.mark.requirement("POL-01")
+def test_a_document_becomes_data(tmp_path: Path) -> None:
+    tools = """
+      - web.*
+      - name: bank.send
+        arguments: {amount: {maximum: 0.5}, tags: {items: {max_length: 3, items: {minimum: 1}}}}
+        price: {argument: amount, currency: JPY}
+        approval: r
+"""
+    policy = read_policy(written(tmp_path, f"{HEAD}  r:\n    tools:{tools}"))
+    role: dict[str, Any] = policy_data(policy)["gateway"]["roles"]["r"]
+    assert role["patterns"] == [{"glob": "web.*", "grant": {"additional_arguments": False}}]
+    items = {"maxLength": 3, "items": {"minimum": 1}}
+    assert role["tools"] == {
+        "bank.send": {
+            "arguments": {
+                "amount": {"maximum": 0.5},
+                "tags": {"items": {"type": "object", "properties": {"items": {"items": items}}}},
+            },
+            "additional_arguments": False,
+            "approval": "r",
+            "price": {
+                "kind": "argument",
+                "argument": "amount",
+                "currency": "JPY",
+                "minor_units": 1,
+                "charged_on_error": False,
+            },
+        }
+    }
+
+
+def test_every_tool_is_said_explicitly(tmp_path: Path) -> None:
+    policy = read_policy(written(tmp_path, f'{HEAD}  r: {{tools: ["*"]}}'))
+    assert roles_of(policy) == {"r"}
+    assert warnings_of(policy) == ["roles.r.tools: * grants every tool of every server to r"]
+
+
+@pytest.mark.requirement("POL-04")
+def test_equal_documents_give_equal_bytes_and_another_another_revision(tmp_path: Path) -> None:
+    files, revision = compile_policy(read_policy(EXAMPLE))
+    again, _ = compile_policy(read_policy(EXAMPLE))
+    assert files == again
+    assert len(revision.revision) == 64
+    assert orjson.loads(files[".manifest"])["revision"] == revision.revision
+    assert orjson.loads(files["data.json"])["gateway"]["policy"]["revision"] == revision.revision
+    other = EXAMPLE.read_text().replace("maximum: 500", "maximum: 501")
+    assert compile_policy(read_policy(written(tmp_path, other)))[1].revision != revision.revision
+
+
+def test_a_folder_of_rego_is_copied_with_its_revision(tmp_path: Path) -> None:
+    document = build_bundle(EXAMPLE, tmp_path / "one")
+    folder = build_bundle(tmp_path / "one", tmp_path / "two")
+    assert folder.version == ""
+    assert folder.revision != document.revision
+    assert build_bundle(tmp_path / "two", tmp_path / "two") == folder
+    assert orjson.loads((tmp_path / "two" / ".manifest").read_bytes())["revision"] == folder.revision
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "rego"
+    folder.mkdir()
+    with pytest.raises(NotABundle, match="has no file of Rego"):
+        build_bundle(folder, tmp_path / "out")
+    (folder / "p.rego").write_text("package p")
+    (folder / ".manifest").write_text("{")
+    with pytest.raises(NotABundle, match="is not JSON"):
+        build_bundle(folder, tmp_path / "out")
+    (folder / ".manifest").write_text("[]")
+    with pytest.raises(NotABundle, match="must be a JSON object"):
+        build_bundle(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    checked = run(policy_app, ["check", str(EXAMPLE)])
+    assert checked.exit_code == 0
+    assert "version 1.0, 2 roles, revision" in checked.output
+    wrong = run(policy_app, ["check", str(written(tmp_path, "roles: {}"))])
+    assert wrong.exit_code == 1
+    assert "policy.yaml:1:1: version: is missing" in wrong.output
+    assert run(policy_app, ["build", str(EXAMPLE), "--output", str(tmp_path / "out")]).exit_code == 0
+    assert (tmp_path / "out" / "data.json").exists()
+    assert (
+        run(policy_app, ["build", str(tmp_path / "none"), "--output", str(tmp_path / "out")]).exit_code == 1
+    )
+    blocked = run(policy_app, ["build", str(EXAMPLE), "--output", str(tmp_path / "policy.yaml" / "out")])
+    assert blocked.exit_code == 1
+    every = written(tmp_path, f'{HEAD}  r: {{tools: ["*"]}}')
+    assert "warning: roles.r.tools: * grants every tool" in run(policy_app, ["check", str(every)]).output
