@@ -90,7 +90,7 @@ def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: st
             "spend_rules[0].action: must be deny or require_<role>_approval, got 'ask'",
         ),
         (
-            f"{HEAD}  r: {{}}\nspend_rules:\n  - {{name: x, condition: hour > 1, action: require_x_approval}}",
+            f"{HEAD}  r: {{}}\nspend_rules:\n- {{name: y, condition: hour > 1, action: require_x_approval}}",
             "spend_rules[0].action: x: the document has no such role; it has r",
         ),
         (
