@@ -111,16 +111,18 @@ SELECT
     0,
     0,
     0
-FROM unnest($2::text [], $3::text [], $4::timestamptz [], $5::text [])
-    AS wanted (budget_key, budget_window, window_start, currency)
+FROM
+    unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[])
+        AS wanted (budget_key, budget_window, window_start, currency)
 ORDER BY wanted.budget_key, wanted.budget_window, wanted.window_start, wanted.currency
 ON CONFLICT DO NOTHING;
 
 -- name: lock_budgets
 SELECT b.*
 FROM treasury.budgets AS b
-INNER JOIN unnest($2::text [], $3::text [], $4::timestamptz [], $5::text [])
-    AS wanted (budget_key, budget_window, window_start, currency)
+INNER JOIN
+    unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[])
+        AS wanted (budget_key, budget_window, window_start, currency)
     ON
         b.budget_key = wanted.budget_key
         AND b.budget_window = wanted.budget_window
@@ -138,7 +140,7 @@ SET
     captured_cents = changed.captured_cents
 FROM
     unnest(
-        $2::text [], $3::text [], $4::timestamptz [], $5::text [], $6::bigint [], $7::bigint [], $8::bigint []
+        $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]
     ) AS changed (
         budget_key, budget_window, window_start, currency, limit_cents, held_cents, captured_cents
     )
@@ -167,7 +169,7 @@ SELECT
     wanted.budget_window,
     wanted.window_start,
     wanted.currency
-FROM unnest($2::text [], $3::text [], $4::timestamptz [], $5::text [])
+FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[])
     AS wanted (budget_key, budget_window, window_start, currency);
 
 -- name: charges_of_hold
@@ -212,7 +214,7 @@ SELECT
     posted.direction,
     posted.amount_cents,
     posted.currency
-FROM unnest($5::uuid [], $6::text [], $7::text [], $8::bigint [], $9::text [])
+FROM unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[])
     AS posted (id, account, direction, amount_cents, currency);
 
 -- name: insert_execution
@@ -240,7 +242,7 @@ LIMIT $1;
 -- name: mark_published
 UPDATE treasury.outbox AS o
 SET published_at = clock_timestamp()
-FROM unnest($1::text [], $2::uuid []) AS done (tenant_id, event_id)
+FROM unnest($1::text[], $2::uuid[]) AS done (tenant_id, event_id)
 WHERE o.tenant_id = done.tenant_id AND o.event_id = done.event_id;
 
 -- name: holds_to_expire

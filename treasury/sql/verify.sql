@@ -85,15 +85,15 @@ FROM (
 FULL JOIN treasury.account_balances AS b
     ON p.tenant_id = b.tenant_id AND p.account = b.account AND p.currency = b.currency
 WHERE p.debits IS DISTINCT FROM b.debits_cents OR p.credits IS DISTINCT FROM b.credits_cents
-ORDER BY 1, 2
+ORDER BY tenant_id, place
 LIMIT 1;
 
 -- name: holds_match_executions
 SELECT
     h.tenant_id,
     h.id::text AS place,
-    coalesce(x.executed, 0)::text AS expected,
-    h.captured_cents::text AS found
+    h.captured_cents::text AS found,
+    coalesce(x.executed, 0)::text AS expected
 FROM treasury.holds AS h
 LEFT JOIN (
     SELECT

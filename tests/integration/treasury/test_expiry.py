@@ -90,3 +90,19 @@ async def test_the_sweeper_outlives_its_database(ledger_database: LedgerDatabase
     sweeping.cancel()
     await asyncio.gather(sweeping, return_exceptions=True)
     await database.close()
+
+
+class TestSmallBatches:
+    """More is due than one round ends."""
+
+    @pytest.fixture
+    def treasury_settings(self) -> dict[str, Any]:
+        return {"sweep_interval_ms": 500, "sweep_batch_max": 1}
+
+    async def test_the_next_round_follows_at_once(self, treasury_service: Treasury) -> None:
+        spends = [Spend(100) for _ in range(4)]
+        for spend in spends:
+            await treasury_service.gateway.spend(spend)
+        await treasury_service.age_holds()
+        for spend in spends:
+            await until_status(treasury_service, spend, "expired")

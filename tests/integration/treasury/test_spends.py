@@ -180,3 +180,12 @@ async def test_the_ledgers_own_accounts_receive_nothing(treasury_service: Treasu
     refused = await gateway.execute(spend, account="tollhouse:operating")
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
     assert refused.json()["detail"][0]["loc"] == ["body", "recipient_account"]
+
+
+async def test_an_intent_has_one_live_authorization(treasury_service: Treasury) -> None:
+    gateway, spend = treasury_service.gateway, Spend(100)
+    await gateway.spend(spend)
+    for _ in range(2):
+        again = await gateway.authorize(spend)
+        assert (again.status_code, again.json()["code"]) == (409, "duplicate")
+        await gateway.execute(spend)
