@@ -32,6 +32,8 @@ class Warrant(BaseModel):
     permit), pending (hold and wait for a person of `approval_role`), denied (keep the refusal; no
     money moves). `unsettled` tells how a hold ends that nobody settled in time: `release` for spends
     that the treasury itself would execute, `unknown` for paid calls whose upstream may have acted.
+    `ceiling_cents` bounds what is authorized (a spend above it is denied) or what one execution captures.
+    `budgets` and `unsettled` matter to `authorize` alone; `execute` wants the verdict approved.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
