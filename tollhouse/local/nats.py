@@ -54,15 +54,19 @@ class Nats:
 
     def prepare(self) -> Child:
         """Write the configuration, and the child that serves it (not started yet)."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configuration = self.folder / "nats.conf"
-        write_whole(configuration, json.dumps(self._configuration(), indent=2))
         return Child(
             name="nats",
-            command=[str(nats_binary()), "--config", str(configuration)],
+            command=[str(nats_binary()), "--config", str(self.configure())],
             log=self.log,
             environment={"PATH": "/usr/bin:/bin"},
         )
+
+    def configure(self) -> Path:
+        """Write the configuration; its path."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / "nats.conf"
+        write_whole(path, json.dumps(self._configuration(), indent=2))
+        return path
 
     def is_ready(self) -> bool:
         """Ask the server itself, with credentials: CONNECT, PING, and a PONG must come back."""

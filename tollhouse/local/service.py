@@ -39,7 +39,7 @@ class ServiceProcess:
             name=self.name,
             command=[sys.executable, "-P", "-m", "tollhouse", self.name],
             log=self.log,
-            environment={**self._inherited(), **self._variables()},
+            environment={**self._inherited(), **self.variables()},
         )
 
     def is_ready(self) -> bool:
@@ -56,7 +56,8 @@ class ServiceProcess:
         path = [code, *filter(None, [kept.get("PYTHONPATH")])]
         return {**kept, "PYTHONPATH": os.pathsep.join(path)}
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """Its settings as environment variables."""
         return {
             f"TOLLHOUSE_{self.name}_{name}".upper(): _text(value) for name, value in self.settings.items()
         }

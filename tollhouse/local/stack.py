@@ -7,7 +7,7 @@ the calls under way while everything behind it still answers.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,11 +90,16 @@ class Stack:
     warnings: list[str]
 
     @classmethod
-    def assemble(cls, config: Config, data: DataFolder, opa_binary: Path) -> Self:
-        """Everything but running: secrets, ports, policy, registry and settings are on disk after this."""
+    def assemble(
+        cls, config: Config, data: DataFolder, opa_binary: Path, ports: dict[str, int] | None = None
+    ) -> Self:
+        """Everything but running: secrets, policy, registry and settings are on disk after this.
+
+        Without `ports` they are the file's, the last ones or free ones.
+        """
         secrets = Secrets.load(data / "secrets.json")
         keys = Keys.of(config, secrets)
-        ports = choose_ports(data / "ports.json", (*SERVERS, *LISTENING), _given_ports(config))
+        ports = ports or choose_ports(data / "ports.json", (*SERVERS, *LISTENING), _given_ports(config))
         policy = compile_policy(config, data / "policy")
         postgres = Postgres(
             data.folder("postgres"), data.log("postgres"), ports["postgres"], secrets.superuser
@@ -127,7 +132,7 @@ class Stack:
         tell("starting PostgreSQL, NATS and OPA")
         _start_together(servers)
         tell("bringing the schemas of treasury and control to their last step")
-        asyncio.run(self._install())
+        self.install()
         tell("starting treasury, control, relay and gateway")
         _start_together(ours)
 
@@ -159,17 +164,22 @@ class Stack:
             "pids": {member.name: member.pid for member in self.members},
         }
 
-    async def _install(self) -> None:
+    def install(self) -> None:
         """The database, its roles and schemas; doing it again changes nothing."""
-        connection = await asyncpg.connect(self.postgres.dsn())
-        try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
-        finally:
-            await connection.close()
-        admin = self.postgres.dsn(database=DATABASE)
-        await install_treasury(admin, {role: self.secrets.password(role) for role in ROLES})
-        await install_control(admin)
+        asyncio.run(install(self.postgres, {role: self.secrets.password(role) for role in ROLES}))
+
+
+async def install(postgres: Postgres, passwords: Mapping[str, str]) -> None:
+    """The database, its roles with these passwords, and the schemas at their last step."""
+    connection = await asyncpg.connect(postgres.dsn())
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+    finally:
+        await connection.close()
+    admin = postgres.dsn(database=DATABASE)
+    await install_treasury(admin, passwords)
+    await install_control(admin)
 
 
 def _start_together(members: list[Member]) -> None:
