@@ -17,7 +17,8 @@ from control import migrate
 from control.app import create_app
 from control.config import Settings
 from tests.fixtures.servers import NATS_PASSWORDS, NatsServer, PostgresServer
-from treasury.edge.migrate import ROLES, install
+from tests.fixtures.treasury import PASSWORDS
+from treasury.edge.migrate import install
 
 KEYS = {"olga-key": ("olga", "acme"), "otto-key": ("otto", "other")}
 
@@ -25,7 +26,7 @@ KEYS = {"olga-key": ("olga", "acme"), "otto-key": ("otto", "other")}
 @pytest.fixture
 async def control_database(postgres: PostgresServer, database: str) -> str:
     """The superuser's DSN of a database with the schema of control."""
-    await install(database, dict.fromkeys(ROLES, "secret"))
+    await install(database, PASSWORDS)
     await migrate.install(database)
     return database
 
@@ -38,7 +39,7 @@ def settings(postgres: PostgresServer, nats: NatsServer, control_database: str, 
     }
     files = {
         "operators.json": json.dumps(operators),
-        "dsn": postgres.dsn_of(control_database, "tollhouse_control", "secret") + "\n",
+        "dsn": postgres.dsn_of(control_database, "tollhouse_control", PASSWORDS["tollhouse_control"]) + "\n",
         "nats": NATS_PASSWORDS["control"],
     }
     for name, text in files.items():
