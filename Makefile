@@ -42,7 +42,7 @@ lint: opa ## formatters, type checks, the rules of the house
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint treasury control
 	$(OPA) fmt --fail --list rego
-	$(OPA) check --strict --schema schemas rego
+	$(OPA) check --strict --schema schemas/decision_input.v1.json rego
 	$(OPA) test --coverage --threshold 100 rego
 	@if command -v regal >/dev/null; then regal lint rego; \
 		else echo "regal is not on PATH: its rules were not checked"; fi

@@ -9,14 +9,14 @@ Budgets' limits travel here; their state lives in the treasury alone, so that tw
 overspend together.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.decision import Budget, PolicyRevision, Reason
 from schemas.ids import digest
 
-AUDIENCE = "tollhouse-treasury"
+AUDIENCE: Final = "tollhouse-treasury"
 TYPE = "warrant+jwt"
 ALGORITHM = "Ed25519"
 LIFETIME_S = 60

@@ -34,7 +34,7 @@ class _Lines:
         now = time.monotonic()
         if self._last is None or now - self._last >= LINE_EVERY_S:
             self._last = now
-            self._console.print(_timed(text, self._started), markup=False)
+            self._console.print(_timed(text, self._started), markup=False, soft_wrap=True)
 
 
 def _timed(text: str, started: float) -> str:
