@@ -9,9 +9,10 @@ SELECT
     fresh.workflow_id,
     fresh.occurred_at,
     fresh.event
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::jsonb[])
+FROM
+    unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::jsonb[])
     WITH ORDINALITY
-    AS fresh (tenant, event_id, event_type, workflow_id, occurred_at, event, place)
+        AS fresh (tenant, event_id, event_type, workflow_id, occurred_at, event, place)
 ORDER BY fresh.place
 ON CONFLICT DO NOTHING;
 
