@@ -107,23 +107,29 @@ class Answer:
         self._field_bytes = 0
         self._fruitless_bytes = 0
         self._fault = ""
-        self._parser = httptools.HttpResponseParser(self)
+        # The parser holds this object's methods; both are let go of at the end, without a collector's help.
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `BadAnswer` before the head, `BrokenAnswer` after it."""
-        if self.ended:
+        parser = self._parser
+        if parser is None:
             self.reusable = False
             return
         self.started = True
         self._fruitless_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._parser = None
             if self.ended:
                 self.reusable = False
                 return
             raise self._garbage(self._fault or str(error)) from None
-        if self._fruitless_bytes > self._limits.head_bytes_max and not self.ended:
+        if self.ended:
+            self._parser = None
+        elif self._fruitless_bytes > self._limits.head_bytes_max:
+            self._parser = None
             raise self._garbage("too many bytes without a head or a body")
 
     def end_of_stream(self) -> None:
@@ -135,6 +141,7 @@ class Answer:
         if not self._until_close:
             raise BrokenAnswer("the connection ended within the body")
         self.ended = True
+        self._parser = None
 
     def _garbage(self, why: str) -> HTTPError:
         return BrokenAnswer(why) if self.headed else BadAnswer(why)
