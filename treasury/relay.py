@@ -35,8 +35,11 @@ class Relay:
             while not stop.is_set():
                 await _wait(stop, await self._round())
         finally:
-            if self._bus is not None:
-                await self._bus.close()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        if self._bus is not None:
+            await self._bus.close()
 
     async def _round(self) -> int:
         """Publish one batch; how many milliseconds to wait before the next."""

@@ -1,6 +1,7 @@
 """How a hold ends: executed, captured, voided, unknown, or expired. Each is one commit."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -161,18 +162,7 @@ async def _capture(commit: Commit, held: Held, capture: Capture, recipient_accou
     entry_id, execution_id = fresh_id(), fresh_id()
     states = await budgets.lock_charged(commit, held.hold_id)
     await _post(commit, held, entry, entry_id)
-    executed_at = await commit.connection.fetchval(
-        SQL.insert_execution,
-        commit.tenant,
-        execution_id,
-        held.hold_id,
-        held.authorization_id,
-        held.intent.workflow_id,
-        entry_id,
-        capture.amount_cents,
-        entry.money.currency,
-        recipient_account,
-    )
+    executed_at = await _keep_execution(commit, held, entry, execution_id, entry_id)
     status = HOLD.step(held.spend.hold_status, "captured") if capture.closes else held.spend.hold_status
     await commit.connection.execute(
         SQL.change_hold, commit.tenant, held.hold_id, status, capture.amount_cents
@@ -197,17 +187,29 @@ async def _capture(commit: Commit, held: Held, capture: Capture, recipient_accou
         "recipient_account": recipient_account,
         "executed_at": instant(executed_at),
     }
-    await commit.tell(
-        "treasury.executed",
-        held.intent,
-        **held.told(),
-        execution_id=str(execution_id),
-        journal_entry_id=str(entry_id),
-        recipient_account=recipient_account,
-        amount_cents=capture.amount_cents,
-        ceiling_cents=held.spend.amount_cents,
-    )
+    told = {"execution_id": document["id"], "ceiling_cents": held.spend.amount_cents} | {
+        name: document[name] for name in ("journal_entry_id", "recipient_account", "amount_cents")
+    }
+    await commit.tell("treasury.executed", held.intent, **held.told(), **told)
     return Answer(200, document)
+
+
+async def _keep_execution(
+    commit: Commit, held: Held, entry: JournalEntry, execution_id: UUID, entry_id: UUID
+) -> datetime:
+    executed_at: datetime = await commit.connection.fetchval(
+        SQL.insert_execution,
+        commit.tenant,
+        execution_id,
+        held.hold_id,
+        held.authorization_id,
+        held.intent.workflow_id,
+        entry_id,
+        entry.money.amount_cents,
+        entry.money.currency,
+        entry.debited,
+    )
+    return executed_at
 
 
 async def _post(commit: Commit, held: Held, entry: JournalEntry, entry_id: UUID) -> None:
