@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def _opa() -> Finding:
 
 
 def _postgres() -> str:
-    identity = Unprivileged.find(data_folder() / "postgres", binaries())
+    with tempfile.TemporaryDirectory() as folder:
+        identity = Unprivileged.find(Path(folder), binaries())
     how = (
         "a user namespace"
         if identity.prefix

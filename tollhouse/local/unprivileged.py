@@ -39,12 +39,32 @@ class Unprivileged:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() != 0:
             return cls(folder)
-        if _works(NAMESPACE):
+        if runs(NAMESPACE):
             return cls(folder, prefix=NAMESPACE)
-        return _as_system_user(folder, binaries)
+        return cls.as_system_user(folder, binaries, SYSTEM_FOLDER)
+
+    @classmethod
+    def as_system_user(
+        cls, folder: Path, binaries: Path, below: Path, program: str = "postgres"
+    ) -> "Unprivileged":
+        """A folder outside of the data folder, which is closed to everyone else."""
+        known = {entry.pw_name for entry in pwd.getpwall()}
+        for name in SYSTEM_USERS:
+            if name in known and runs((), name, str(binaries / program)):
+                place = below / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+                below.mkdir(mode=0o711, parents=True, exist_ok=True)
+                place.mkdir(mode=0o700, exist_ok=True)
+                shutil.chown(place, name)
+                return cls(place, user=name)
+        raise StartFailed(
+            "PostgreSQL refuses to run as root, and no way around that works here: user namespaces are not "
+            f"allowed (unshare --user), and none of the system users {', '.join(SYSTEM_USERS)} can run "
+            f"{binaries / program}.\nRun tollhouse as an ordinary user, or allow user namespaces."
+        )
 
 
-def _works(prefix: tuple[str, ...], user: str | None = None, command: str = "true") -> bool:
+def runs(prefix: tuple[str, ...], user: str | None = None, command: str = "true") -> bool:
+    """Whether a command can be run so."""
     if prefix and shutil.which(prefix[0]) is None:
         return False
     try:
@@ -59,22 +79,3 @@ def _works(prefix: tuple[str, ...], user: str | None = None, command: str = "tru
     except OSError:
         return False
     return run.returncode == 0
-
-
-def _as_system_user(folder: Path, binaries: Path) -> Unprivileged:
-    """A folder outside of the data folder, which is closed to everyone else."""
-    for name in SYSTEM_USERS:
-        if name not in {entry.pw_name for entry in pwd.getpwall()}:
-            continue
-        if not _works((), name, str(binaries / "postgres")):
-            continue
-        place = SYSTEM_FOLDER / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-        SYSTEM_FOLDER.mkdir(mode=0o711, parents=True, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-        shutil.chown(place, name)
-        return Unprivileged(place, user=name)
-    raise StartFailed(
-        "PostgreSQL refuses to run as root, and no way around that works here: user namespaces are not "
-        f"allowed (unshare --user), and none of the system users {', '.join(SYSTEM_USERS)} can run "
-        f"{binaries / 'postgres'}.\nRun tollhouse as an ordinary user, or allow user namespaces."
-    )

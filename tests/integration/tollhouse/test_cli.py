@@ -1,0 +1,91 @@
+"""The command line as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tollhouse import __version__
+
+
+def tollhouse(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tollhouse", *words],
+        env={**os.environ, "COLUMNS": "100", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_it_says_its_version() -> None:
+    assert tollhouse("--version").stdout == f"tollhouse {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("up",),
+        ("demo",),
+        ("doctor",),
+        ("gateway",),
+        ("key", "create"),
+        ("policy", "check"),
+        ("ledger", "verify"),
+    ],
+)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    told = tollhouse(*words, "--help")
+    assert told.returncode == 0
+    assert " ".join(words) in told.stdout
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize("name", ["gateway", "treasury", "control", "relay"])
+def test_a_service_without_its_settings_names_each_variable(name: str) -> None:
+    told = tollhouse(name)
+    assert told.returncode == 2
+    assert f"tollhouse {name}: the settings are not right." in told.stderr
+    assert f"  TOLLHOUSE_{name.upper()}_" in told.stderr
+    assert "Field required" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_wrong_setting_is_named_without_its_value(tmp_path: Path) -> None:
+    told = tollhouse(
+        "gateway",
+        TOLLHOUSE_GATEWAY_REGISTRY_FILE=str(tmp_path / "registry.json"),
+        TOLLHOUSE_GATEWAY_JOURNAL_DIR=str(tmp_path),
+        TOLLHOUSE_GATEWAY_PORT="a-secret-in-the-wrong-place",
+    )
+    assert told.returncode == 2
+    assert "TOLLHOUSE_GATEWAY_PORT: Input should be a valid integer" in told.stderr
+    assert "a-secret" not in told.stderr
+
+
+@pytest.mark.requirement("OPS-01")
+def test_doctor_finds_this_machine_well(tmp_path: Path) -> None:
+    told = tollhouse("doctor", TOLLHOUSE_DATA=str(tmp_path / "data"))
+    assert told.returncode == 0, told.stdout
+    for what in ("Python", "Open Policy Agent", "PostgreSQL", "NATS", "data folder"):
+        assert f"ok   {what}: " in told.stdout
+
+
+@pytest.mark.requirement("OPS-01")
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = tollhouse(
+        "doctor",
+        TOLLHOUSE_DATA=str(tmp_path / "file" / "data"),
+        PATH="/nonexistent",
+        XDG_CACHE_HOME=str(tmp_path),
+    )
+    assert told.returncode == 1
+    assert "wrong Open Policy Agent: not here, and no Go to build it" in told.stdout
+    assert "cannot be used: Not a directory" in told.stdout
