@@ -20,7 +20,7 @@ from gateway.edge import decisions, http_tools, listener, mcp
 from gateway.edge.ingress import Receive, Request, Scope, Send
 from gateway.errors import BadRequest, Refusal, Unavailable
 from gateway.house import House
-from gateway.pipeline import Gate
+from gateway.ports import Gate
 
 SWITCH_INTERVAL_S: Final = 0.0005
 BACKLOG: Final = 2_048

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.codes import STATUS
 
 if TYPE_CHECKING:
-    from gateway.pipeline import Permit
+    from gateway.core.permit import Permit
 
 
 class Refusal(Exception):

@@ -38,7 +38,7 @@ from gateway.edge.spends import Spends
 from gateway.edge.treasury import Treasury
 from gateway.edge.upstream import Upstream
 from gateway.edge.warrants import Signer
-from gateway.pipeline import Gate
+from gateway.ports import Gate
 
 PRUNE_EVERY_S: Final = 60.0
 OPA_ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -82,7 +82,7 @@ class House:
         self._stack.push_async_callback(key_sets.aclose)
         upstream = Upstream(settings)
         self._stack.push_async_callback(upstream.aclose)
-        prices, policy = await self._opa()
+        prices, policy = self._opa()
         holds = self._treasury(registry, journal)
         self._ship(journal)
         self.gate = Gate(
@@ -114,25 +114,23 @@ class House:
         self._stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _opa(self) -> tuple[OpaPrices, OpaPolicy]:
+    def _opa(self) -> tuple[OpaPrices, OpaPolicy]:
         settings = self._settings
         token = _secret(settings.opa_token_file)
         timeout_s = settings.decision_timeout_ms / 1000
         address: TcpAddress | UnixAddress = opa.tcp_address(settings.opa_url)
         if settings.opa_socket is not None:
             address = UnixAddress(str(settings.opa_socket))
-        batch = opa.OpaBatch(address, token, OPA_ANSWER_BYTES_MAX)
-        self._stack.push_async_callback(batch.aclose)
+        data = opa.OpaData(address, token, OPA_ANSWER_BYTES_MAX)
+        self._stack.push_async_callback(data.aclose)
         policy = OpaPolicy(
-            batch,
+            data,
             timeout_s=timeout_s,
             batch_max=settings.decision_batch_max,
             queue_max=settings.decision_queue_max,
         )
         self._stack.push_async_callback(policy.aclose)
-        client = opa.client(settings.opa_url, token, timeout_s)
-        await self._stack.enter_async_context(client)
-        return OpaPrices(client), policy
+        return OpaPrices(data, timeout_s), policy
 
     def _treasury(self, registry: Registry, journal: Journal) -> Holds | None:
         settings = self._settings

@@ -3,158 +3,27 @@
 Each way in (`gateway.edge.http_tools`, `mcp`, `spends`) identifies its caller, makes a `Call` of its
 request and gives both to `run` together with `forward`: a function that sends the request upstream,
 relays the answer as it comes, keeps the last piece back and returns an `Outcome`. The last piece is sent
-by `Outcome.finish`, after the money is settled and the outcome recorded: whoever has the whole answer can
-rely on both.
+by `Outcome.finish`, after the money is settled and on the journal: whoever has the whole answer of a paid
+call can rely on both. The outcome of a free call follows on the journal a moment later.
 
-What stands around the path (OPA, the treasury, the journal, the clock) is a port of the `Gate`, so that the
-path can be walked in a test with none of them.
+What stands around the path (OPA, the treasury, the journal, the clock) is a port of the `Gate`
+(`gateway.ports`).
 """
 
 import contextlib
-from collections.abc import AsyncIterable, Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
 
-from adapters.http1 import Response
-from gateway.config import Settings
 from gateway.core import record
-from gateway.core.classify import Call, Server
-from gateway.core.decide import UNDECIDED, Spend, Verdict, document, require
+from gateway.core.classify import Call
+from gateway.core.decide import Spend, document, require
 from gateway.core.hold import agrees, stance, standing_workflow
-from gateway.core.identify import Credential, Principal
+from gateway.core.identify import Principal
+from gateway.core.permit import Forward, Outcome, Permit
 from gateway.core.price import PriceTable, price, unpriceable
-from gateway.core.settle import Ending, Settlement, settlement
+from gateway.core.settle import Settlement, settlement
 from gateway.errors import Denied, OutcomeUnknown, Refusal, Unavailable
+from gateway.ports import Gate
 from schemas.ids import new_id
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """A call as it was judged. One with `verdict.allow` may go on; `Denied.permit` holds one that may not."""
-
-    decision_id: str
-    call: Call
-    principal: Principal
-    verdict: Verdict = UNDECIDED
-    spend: Spend | None = None
-    hold_id: str | None = None
-    at: str = ""
-
-
-async def nothing_left() -> None:
-    """The `finish` of an outcome whose caller has had everything, or is gone."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a forwarded call ended, as far as its edge can tell.
-
-    succeeded: the tool answered and did it; failed: it certainly did not; unknown: it may have.
-    `journal_entry_id` is what a spend request posted; that of a paid call is told by its settlement.
-    """
-
-    kind: Ending
-    status: int
-    finish: Callable[[], Awaitable[None]] = nothing_left
-    code: str | None = None
-    journal_entry_id: str | None = None
-
-
-Forward = Callable[[Permit], Awaitable[Outcome]]
-
-
-class Identity(Protocol):
-    """Raises `Unauthenticated`."""
-
-    async def identify(self, credential: Credential) -> Principal: ...
-
-
-class Servers(Protocol):
-    """The tool server of this name in the registry. Raises `BadRequest` (not_found)."""
-
-    def server(self, name: str) -> Server: ...
-
-
-class Prices(Protocol):
-    """The table of prices as OPA last told it, and as it tells it now. Both raise `Unavailable`."""
-
-    async def table(self) -> PriceTable: ...
-    async def reread(self) -> PriceTable: ...
-
-
-class Policy(Protocol):
-    """Raises `Unavailable` (policy_unavailable, overloaded)."""
-
-    async def decide(self, question: dict[str, Any]) -> Verdict: ...
-
-
-class RateLimits(Protocol):
-    """Raises `BadRequest` with rate_limited."""
-
-    def take(self, principal: Principal, obligation: dict[str, Any]) -> None: ...
-
-
-class Upstreams(Protocol):
-    """Sends to a tool server; `target` is the path and query below its URL's own path.
-
-    Raises `UpstreamFailed` where nothing was sent, `OutcomeUnknown` where no whole answer came.
-    """
-
-    async def send(
-        self,
-        server: Server,
-        method: bytes,
-        target: bytes,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes | AsyncIterable[bytes] | None,
-    ) -> Response: ...
-
-
-class Treasury(Protocol):
-    """`hold` answers the hold's id; raises `Denied` or `Unavailable`.
-
-    `settle` answers the journal entry's id where money moved (null elsewhere); raises `Unavailable`, and is
-    then called again from the journal until the treasury has heard. It must bear being told twice.
-    """
-
-    async def hold(self, permit: Permit) -> str: ...
-    async def settle(self, due: Settlement) -> str | None: ...
-
-
-class Journal(Protocol):
-    """Returns when the entry is on disk; raises `Unavailable` (journal_unavailable)."""
-
-    async def append(self, entry: record.Entry) -> None: ...
-
-
-class Meter(Protocol):
-    """Counts what was decided, by code ("" is allowed), and the seconds that it took."""
-
-    def decided(self, code: str, seconds: float) -> None: ...
-
-
-class Clock(Protocol):
-    """`now` is RFC 3339 in UTC; `monotonic` is in seconds."""
-
-    def now(self) -> str: ...
-    def monotonic(self) -> float: ...
-
-
-@dataclass(slots=True)
-class Gate:
-    """All that the path of a request stands on. `treasury` is None where no spend is possible."""
-
-    settings: Settings
-    identity: Identity
-    servers: Servers
-    upstreams: Upstreams
-    prices: Prices
-    policy: Policy
-    rate_limits: RateLimits
-    treasury: Treasury | None
-    journal: Journal
-    meter: Meter
-    clock: Clock
 
 
 async def run(
@@ -292,4 +161,8 @@ async def _settle_and_record(gate: Gate, permit: Permit, outcome: Outcome, began
         duration_ms=int((gate.clock.monotonic() - began_s) * 1000),
         journal_entry_id=journal_entry_id or outcome.journal_entry_id,
     )
-    await gate.journal.append(record.completed(permit, ended, gate.clock.now(), None if settled else due))
+    entry = record.completed(permit, ended, gate.clock.now(), None if settled else due)
+    if due is None:
+        gate.journal.note(entry)
+    else:
+        await gate.journal.append(entry)

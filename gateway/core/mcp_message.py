@@ -10,10 +10,11 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
+from gateway.core.permit import Ending
 from gateway.errors import Refusal
 from schemas import strict_json
 
@@ -26,7 +27,6 @@ DENIED: Final = -32001
 HEADER_MISMATCH: Final = -32020
 
 Id = int | str | None
-Ending = Literal["succeeded", "failed", "unknown"]
 
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _NAMED_BY: Final = {TOOL_CALL: "name", "prompts/get": "name", "resources/read": "uri"}

@@ -5,14 +5,12 @@ is forwarded, `completed` when its outcome is known.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from gateway.core.settle import Ending, Settlement
+from gateway.core.permit import Ending, Permit
+from gateway.core.settle import Settlement
 from gateway.errors import Refusal
 from schemas.ids import canonical, digest
-
-if TYPE_CHECKING:
-    from gateway.pipeline import Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +38,19 @@ class Ended:
     journal_entry_id: str | None
 
 
-def decided(permit: "Permit", due: Settlement | None = None) -> Entry:
+def decided(permit: Permit, due: Settlement | None = None) -> Entry:
     """The record of a call that may go on; `due` is how its hold ends if nothing else is ever known."""
     verdict = permit.verdict
     return _entry(permit, "decided", _decided(permit, verdict.allow, verdict.reasons), due)
 
 
-def refused(permit: "Permit", refusal: Refusal) -> Entry:
+def refused(permit: Permit, refusal: Refusal) -> Entry:
     """The record of a refusal, by policy or by anything before and after it."""
     reasons = refusal.reasons or ({"code": refusal.code, "message": _message(refusal)},)
     return _entry(permit, "decided", _decided(permit, False, reasons), None)
 
 
-def completed(permit: "Permit", ended: Ended, at: str, due: Settlement | None) -> Entry:
+def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> Entry:
     """The record of an outcome; `due` is what the treasury could not be told yet."""
     document = _common(permit, at) | {
         "outcome": ended.outcome,
@@ -66,7 +64,7 @@ def completed(permit: "Permit", ended: Ended, at: str, due: Settlement | None) -
 
 
 def _entry(
-    permit: "Permit", event: Literal["decided", "completed"], document: dict[str, Any], due: Settlement | None
+    permit: Permit, event: Literal["decided", "completed"], document: dict[str, Any], due: Settlement | None
 ) -> Entry:
     return Entry(
         decision_id=permit.decision_id,
@@ -79,7 +77,7 @@ def _entry(
     )
 
 
-def _common(permit: "Permit", at: str) -> dict[str, Any]:
+def _common(permit: Permit, at: str) -> dict[str, Any]:
     return {
         "decision_id": permit.decision_id,
         "at": at,
@@ -89,7 +87,7 @@ def _common(permit: "Permit", at: str) -> dict[str, Any]:
     }
 
 
-def _decided(permit: "Permit", allow: bool, reasons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+def _decided(permit: Permit, allow: bool, reasons: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     call, principal, verdict, spend = permit.call, permit.principal, permit.verdict, permit.spend
     return _common(permit, permit.at) | {
         "principal": {

@@ -5,14 +5,11 @@ charged. When the tool may have acted, the hold stays as `unknown` and is reconc
 and never charged by guessing.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gateway.core.hold import charged_on_error
+from gateway.core.permit import Ending, Permit
 
-if TYPE_CHECKING:
-    from gateway.pipeline import Permit
-
-Ending = Literal["succeeded", "failed", "unknown"]
 Act = Literal["capture", "void", "unknown"]
 
 
@@ -35,7 +32,7 @@ class Settlement(NamedTuple):
         return self._asdict()
 
 
-def settlement(permit: "Permit", ending: Ending, status: int) -> Settlement:
+def settlement(permit: Permit, ending: Ending, status: int) -> Settlement:
     """The settlement of a permit that has a hold. `status` is the tool's HTTP status, 0 without an answer."""
     if permit.hold_id is None or permit.spend is None:
         raise ValueError("only a permit with a hold can be settled")

@@ -14,7 +14,7 @@ from gateway.edge.ingress import Request
 from gateway.edge.journal import journals
 from gateway.edge.journal_file import find
 from gateway.errors import BadRequest, Unavailable
-from gateway.pipeline import Gate
+from gateway.ports import Gate
 
 _ROUTE: Final = re.compile(rb"/v1/decisions/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})")
 _FROM_OUTCOME: Final = ("outcome", "status", "code", "duration_ms", "journal_entry_id")
@@ -28,6 +28,7 @@ async def handle(gate: Gate, request: Request) -> None:
         raise BadRequest("not_found", "there is no such route, or no such decision")
     if request.method not in {"GET", "HEAD"}:
         raise BadRequest("method_not_allowed", "a decision can only be read")
+    await gate.journal.flush()
     decision = await asyncio.to_thread(_look_up, gate.settings.journal_dir, route[1].decode(), principal)
     if decision is None:
         raise BadRequest("not_found", "there is no such decision of yours")

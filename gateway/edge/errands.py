@@ -19,11 +19,11 @@ from gateway.core.decide import Spend
 from gateway.core.execute import check_executable
 from gateway.core.hold import Intent, placing, settling
 from gateway.core.identify import Principal
+from gateway.core.permit import Permit
 from gateway.edge.spend_requests import checked
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
 from gateway.errors import BadRequest
-from gateway.pipeline import Permit
 from schemas.ids import new_id
 from schemas.spend import (
     AuthorizeIntentRequest,

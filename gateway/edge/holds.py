@@ -5,20 +5,18 @@ A hold is asked for with a warrant, in one go with its intent, before anything i
 have acted. Of a call that waits for a person nothing was forwarded, so the treasury lets its hold expire.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
 from gateway.core.hold import Intent, placing
+from gateway.core.permit import Permit
 from gateway.core.settle import Settlement
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
 from gateway.errors import BadRequest, Denied
 from schemas.codes import STATUS
 from schemas.ids import digest, new_id
-
-if TYPE_CHECKING:
-    from gateway.pipeline import Permit
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +30,7 @@ class Holds:
         self._treasury = treasury
         self._signer = signer
 
-    async def hold(self, permit: "Permit") -> str:
+    async def hold(self, permit: Permit) -> str:
         """Have the price of a judged call held; answers the hold's id.
 
         Raises `Denied` where a budget says no or a person has to be asked (`approval_required`, the money is

@@ -15,10 +15,12 @@ from adapters.http1 import HTTPError, Response
 from gateway.core import forward
 from gateway.core.classify import Call, Content
 from gateway.core.path import arguments_of, canonical_path, canonical_query
+from gateway.core.permit import Outcome, Permit
 from gateway.edge.ingress import Request
 from gateway.edge.upstream import failure
 from gateway.errors import BadRequest, OutcomeUnknown, Refusal
-from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+from gateway.pipeline import refuse, run
+from gateway.ports import Gate
 from schemas.strict_json import NotStrictJSON, read
 
 WHOLE_BODY: Final = "body"

@@ -4,6 +4,9 @@ One file a worker (`gateway.edge.journal_file`) and one thread that writes it. W
 goes into the next one together. A caller waits at most its timeout; then its call is refused, though its
 record may still come to be written. A write that fails fails every record in it, and the file is opened anew
 for the next one, so the journal is back as soon as the disk is.
+
+The outcome of a free call need not be on disk before its caller has the answer: `note` takes it along with
+the next commit, at the latest a moment later, and holds on to it while the disk will not take it.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +31,12 @@ from gateway.errors import Unavailable
 
 JOURNALS_MAX: Final = 256
 _BATCH_MAX: Final = 256
+_NOTE_DELAY_S: Final = 0.02
 
 log = structlog.get_logger(__name__)
 
 Work = Callable[[], object]
+Waiting = tuple[Entry, "asyncio.Future[None] | None"]
 
 
 class Journal:
@@ -42,10 +47,11 @@ class Journal:
         self._sync = sync
         self._timeout_s = timeout_s
         self._queue_max = queue_max
-        self._queue: deque[tuple[Entry, asyncio.Future[None]]] = deque()
+        self._queue: deque[Waiting] = deque()
         self._deadlines: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
+        self._noting: asyncio.TimerHandle | None = None
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
         self._claim = -1
@@ -68,10 +74,21 @@ class Journal:
         self._deadlines.append((self._loop.time() + self._timeout_s, written))
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
-        if not self._writing:
-            self._writing = True
-            self._loop.call_soon(self._write)
+        self._start_writing()
         await written
+
+    def note(self, entry: Entry) -> None:
+        """Have one record written soon; nobody waits for it. As many wait here as calls are under way."""
+        self._queue.append((entry, None))
+        if self._noting is None and not self._writing:
+            self._noting = self._loop.call_later(_NOTE_DELAY_S, self._start_writing)
+
+    async def flush(self) -> None:
+        """Return once everything noted so far was written, or could not be."""
+        if self._queue:
+            self._start_writing()
+        await asyncio.sleep(0)
+        await self._do(lambda: None)
 
     async def probe(self) -> None:
         """Prove that a commit reaches the disk. Raises `Unavailable`."""
@@ -103,9 +120,8 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""
-        while self._writing:
-            await asyncio.wait([written for _, written in self._deadlines])
-            await asyncio.sleep(0)
+        while self._writing or self._noting is not None:
+            await self.flush()
         self._work.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._timer is not None:
@@ -113,23 +129,30 @@ class Journal:
         self._file.close()
         os.close(self._claim)
 
+    def _start_writing(self) -> None:
+        if self._noting is not None:
+            self._noting.cancel()
+            self._noting = None
+        if not self._writing:
+            self._writing = True
+            self._loop.call_soon(self._write)
+
     def _write(self) -> None:
         """Hand what waits to the thread; more than one commit's worth waits for the next."""
         waiting = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_MAX))]
-        entries = [entry for entry, written in waiting if not written.done()]
-        waiters = [written for _, written in waiting]
-        self._work.put(lambda: self._commit(entries, waiters))
+        batch = [(entry, written) for entry, written in waiting if written is None or not written.done()]
+        self._work.put(lambda: self._commit(batch))
 
-    def _commit(self, entries: Sequence[Entry], waiters: "list[asyncio.Future[None]]") -> None:
+    def _commit(self, batch: list[Waiting]) -> None:
         """In the thread: write, then tell the loop."""
         failure: sqlite3.Error | None = None
         try:
-            if entries:
-                self._file.write(entries, time.time_ns() // 1_000_000)
+            if batch:
+                self._file.write([entry for entry, _ in batch], time.time_ns() // 1_000_000)
         except sqlite3.Error as error:
             failure = error
             self._reopen()
-        self._loop.call_soon_threadsafe(self._committed, waiters, failure)
+        self._loop.call_soon_threadsafe(self._committed, batch, failure)
 
     def _reopen(self) -> None:
         try:
@@ -137,18 +160,32 @@ class Journal:
         except sqlite3.Error as error:
             log.warning("journal_close_failed", why=str(error))
 
-    def _committed(self, waiters: "list[asyncio.Future[None]]", failure: sqlite3.Error | None) -> None:
-        if failure is not None:
-            log.error("journal_unavailable", why=str(failure), records=len(waiters))
-        for written in waiters:
-            if written.done():
+    def _committed(self, batch: list[Waiting], failure: sqlite3.Error | None) -> None:
+        for _, written in batch:
+            if written is None or written.done():
                 continue
             if failure is None:
                 written.set_result(None)
             else:
                 written.set_exception(_unavailable("the journal cannot be written"))
         self._forget_written()
+        if failure is None:
+            self._write_on()
+        else:
+            log.error("journal_unavailable", why=str(failure), records=len(batch))
+            self._keep_notes(batch)
+
+    def _write_on(self) -> None:
         if self._queue:
+            self._write()
+        else:
+            self._writing = False
+
+    def _keep_notes(self, batch: list[Waiting]) -> None:
+        """What was only noted is tried again with the next record, and not by itself."""
+        waited_for = any(written is not None for _, written in self._queue)
+        self._queue.extendleft(waiting for waiting in reversed(batch) if waiting[1] is None)
+        if waited_for:
             self._write()
         else:
             self._writing = False

@@ -23,11 +23,13 @@ from gateway.core import mcp_message, mcp_session
 from gateway.core.classify import Call, Server
 from gateway.core.identify import Principal
 from gateway.core.mcp_message import BadMessage, Id, Message
+from gateway.core.permit import Outcome, Permit
 from gateway.edge import mcp_relay
 from gateway.edge.ingress import Request, refusal_headers
 from gateway.edge.session_key import session_key
 from gateway.errors import BadRequest, Denied, OutcomeUnknown, Refusal
-from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+from gateway.pipeline import refuse, run
+from gateway.ports import Gate
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _OWN_STATUS: Final = frozenset({400, 401, 404, 405, 413, 429, 431})

@@ -14,10 +14,10 @@ from gateway.core import mcp_message
 from gateway.core.event_stream import Event, EventStream, EventTooLarge
 from gateway.core.forward import answer_headers
 from gateway.core.mcp_message import Id
+from gateway.core.permit import Outcome
 from gateway.edge.ingress import Request
 from gateway.edge.upstream import failure
 from gateway.errors import OutcomeUnknown, UpstreamFailed
-from gateway.pipeline import Outcome
 
 SESSION: Final = b"mcp-session-id"
 _JSON: Final = b"application/json"

@@ -1,24 +1,18 @@
 """The table of prices: read from OPA when first needed, and again when policy judged by another price."""
 
 import asyncio
-from typing import Any, Final
-
-import aiohttp
-from opa_client.opa_async import AsyncOpaClient
-
+from adapters.opa import OpaData, OpaUnavailable
 from gateway.core import price
 from gateway.core.price import PriceTable
 from gateway.errors import Unavailable
-
-_PACKAGE: Final = "gateway.tools"
-_RULE: Final = "prices"
 
 
 class OpaPrices:
     """Prices as OPA tells them. However many ask at once, OPA is asked once."""
 
-    def __init__(self, client: AsyncOpaClient) -> None:
-        self._client = client
+    def __init__(self, opa: OpaData, timeout_s: float) -> None:
+        self._opa = opa
+        self._timeout_s = timeout_s
         self._table: PriceTable | None = None
         self._reading: asyncio.Task[PriceTable] | None = None
 
@@ -34,10 +28,9 @@ class OpaPrices:
 
     async def _read(self) -> PriceTable:
         try:
-            answer: Any = await self._client.query_rule({}, _PACKAGE, _RULE)
-            self._table = price.table(answer["result"])
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unavailable(f"the prices could not be read: {type(error).__name__}") from None
+            self._table = price.table(await self._opa.prices(self._timeout_s))
+        except OpaUnavailable as error:
+            raise _unavailable(f"the prices could not be read: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _unavailable("the policy's table of prices is of another form") from None
         return self._table

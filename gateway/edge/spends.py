@@ -17,13 +17,15 @@ from typing import Any, Final, Protocol
 
 from gateway.core.classify import Call
 from gateway.core.identify import Principal
+from gateway.core.permit import Outcome, Permit
 from gateway.edge.errands import Errand, Errands
 from gateway.edge.ingress import Request
 from gateway.edge.spend_requests import body, once
 from gateway.edge.treasury import Asker, Treasury
 from gateway.edge.warrants import Signer
 from gateway.errors import BadRequest, Denied, OutcomeUnknown, Refusal, Unavailable
-from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+from gateway.pipeline import refuse, run
+from gateway.ports import Gate
 
 _ROOT: Final = b"/api/treasury/"
 _ACTS: Final = {

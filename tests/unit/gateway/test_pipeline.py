@@ -12,11 +12,13 @@ from gateway.config import Settings
 from gateway.core.classify import Call
 from gateway.core.decide import Verdict
 from gateway.core.identify import Principal
+from gateway.core.permit import Outcome, Permit
 from gateway.core.price import PriceTable, table
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from gateway.errors import BadRequest, Denied, OutcomeUnknown, Refusal, Unavailable, UpstreamFailed
-from gateway.pipeline import Gate, Outcome, Permit, refuse, run
+from gateway.pipeline import refuse, run
+from gateway.ports import Gate
 from schemas.record import Completed, Decided
 
 SCOUT = Principal("scout", "executor", "acme", "api_key")
@@ -91,6 +93,11 @@ class World:
         self.entries.append(entry)
         self.records.append(orjson.loads(entry.record))
 
+    def note(self, entry: Entry) -> None:
+        self.events.append(f"{entry.event} soon")
+        self.entries.append(entry)
+        self.records.append(orjson.loads(entry.record))
+
     def decided(self, code: str, seconds: float) -> None:
         self.counted.append(code)
 
@@ -130,10 +137,10 @@ class World:
 
 
 @pytest.mark.requirement("AUD-01")
-async def test_a_decision_is_on_record_before_the_forward_and_the_outcome_before_the_end() -> None:
+async def test_a_decision_is_on_record_before_the_forward_and_the_outcome_of_a_free_call_follows() -> None:
     world = World()
     await world.run()
-    assert world.events == ["decide", "decided", "forward", "completed", "finish"]
+    assert world.events == ["decide", "decided", "forward", "completed soon", "finish"]
     assert world.counted == [""]
 
 

@@ -1,0 +1,46 @@
+"""A judged call, and how it ended once it went on."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.core.classify import Call
+from gateway.core.decide import UNDECIDED, Spend, Verdict
+from gateway.core.identify import Principal
+
+Ending = Literal["succeeded", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A call as it was judged. One with `verdict.allow` may go on; `Denied.permit` holds one that may not."""
+
+    decision_id: str
+    call: Call
+    principal: Principal
+    verdict: Verdict = UNDECIDED
+    spend: Spend | None = None
+    hold_id: str | None = None
+    at: str = ""
+
+
+async def nothing_left() -> None:
+    """The `finish` of an outcome whose caller has had everything, or is gone."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a forwarded call ended, as far as its edge can tell.
+
+    succeeded: the tool answered and did it; failed: it certainly did not; unknown: it may have.
+    `journal_entry_id` is what a spend request posted; that of a paid call is told by its settlement.
+    """
+
+    kind: Ending
+    status: int
+    finish: Callable[[], Awaitable[None]] = nothing_left
+    code: str | None = None
+    journal_entry_id: str | None = None
+
+
+Forward = Callable[[Permit], Awaitable[Outcome]]
