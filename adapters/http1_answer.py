@@ -80,6 +80,7 @@ class Answer:
         "_fruitless_bytes",
         "_interim",
         "_limits",
+        "_over",
         "_parser",
         "_until_close",
         "buffered_bytes",
@@ -107,30 +108,34 @@ class Answer:
         self._field_bytes = 0
         self._fruitless_bytes = 0
         self._fault = ""
-        # The parser holds this object's methods; both are let go of at the end, without a collector's help.
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._over = False
+        self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `BadAnswer` before the head, `BrokenAnswer` after it."""
-        parser = self._parser
-        if parser is None:
+        if self._over:
             self.reusable = False
             return
         self.started = True
         self._fruitless_bytes += len(data)
         try:
-            parser.feed_data(data)
+            self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._parser = None
+            self._let_go()
             if self.ended:
                 self.reusable = False
                 return
             raise self._garbage(self._fault or str(error)) from None
         if self.ended:
-            self._parser = None
+            self._let_go()
         elif self._fruitless_bytes > self._limits.head_bytes_max:
-            self._parser = None
+            self._let_go()
             raise self._garbage("too many bytes without a head or a body")
+
+    def _let_go(self) -> None:
+        """Part with the parser, which holds this object's methods: nothing is left to the collector."""
+        self._over = True
+        del self._parser
 
     def end_of_stream(self) -> None:
         """The server sent its last byte. Raises unless the answer may end like this."""
@@ -141,7 +146,7 @@ class Answer:
         if not self._until_close:
             raise BrokenAnswer("the connection ended within the body")
         self.ended = True
-        self._parser = None
+        self._let_go()
 
     def _garbage(self, why: str) -> HTTPError:
         return BrokenAnswer(why) if self.headed else BadAnswer(why)
