@@ -1,6 +1,7 @@
 """The table of prices: read from OPA when first needed, and again when policy judged by another price."""
 
 import asyncio
+
 from adapters.opa import OpaData, OpaUnavailable
 from gateway.core import price
 from gateway.core.price import PriceTable
