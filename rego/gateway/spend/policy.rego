@@ -149,7 +149,16 @@ refusals contains reason if {
 # METADATA
 # title: Approvals
 # description: Whose yes is needed, the tool's own demand first, then the rules in the order of the document.
-approvals := array.concat(_demanded_by_tool, _demanded_by_rules)
+approvals := array.concat(
+	[{"role": role} | role := tools.grant.approval],
+	[{"role": rule.role, "rule": rule.name} |
+		moves_money
+		not _declares
+		some rule in data.gateway.spend.rules
+		rule.action == "approve"
+		_concerns(rule)
+	],
+)
 
 # METADATA
 # title: Approval reasons
@@ -170,10 +179,18 @@ approval_reasons := [reason |
 hold := {
 	"ceiling_cents": input.spend.amount_cents,
 	"budgets": _budgets,
-	"price": object.get(_grant, "price", null),
-	"charged_on_error": object.get(_grant, ["price", "charged_on_error"], false),
+	"price": tools.grant.price,
+	"charged_on_error": tools.grant.price.charged_on_error,
+}
+
+hold := {
+	"ceiling_cents": input.spend.amount_cents,
+	"budgets": _budgets,
+	"price": null,
+	"charged_on_error": false,
 } if {
-	moves_money
+	is_request
+	not _voids
 	not _declares
 }
 
@@ -245,32 +262,14 @@ _may_be_paid if {
 	glob.match(payee, null, input.spend.payee)
 }
 
-default _grant := {}
-
-_grant := tools.grant
-
-default _budgets := []
-
-_budgets := [{
-	"key": sprintf("role:%v", [input.principal.role]),
-	"window": "day",
-	"limit_cents": data.gateway.roles[input.principal.role].daily_budget_cents,
-}]
-
-default _demanded_by_tool := []
-
-_demanded_by_tool := [{"role": tools.grant.approval}]
-
-default _demanded_by_rules := []
-
-_demanded_by_rules := [{"role": rule.role, "rule": rule.name} |
-	some rule in data.gateway.spend.rules
-	rule.action == "approve"
-	_concerns(rule)
-] if {
-	moves_money
-	not _declares
-}
+_budgets := [budget |
+	limit_cents := data.gateway.roles[input.principal.role].daily_budget_cents
+	budget := {
+		"key": concat(":", ["role", input.principal.role]),
+		"window": "day",
+		"limit_cents": limit_cents,
+	}
+]
 
 # A rule concerns a spend unless every clause is refuted: what the input lacks refutes nothing.
 _concerns(rule) if {

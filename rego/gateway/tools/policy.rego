@@ -127,27 +127,27 @@ _arguments_hold if not grant.arguments
 
 _arguments_hold if {
 	_were_read
-	every name, rule in grant.arguments {
-		_argument_holds(name, rule)
-	}
+	_all_are_given
 	_all_are_named
+	not _one_breaks_its_rule
 }
 
-_argument_holds(name, rule) if {
-	value := input.action.arguments[name]
-	every word, limit in rule {
-		_holds(word, limit, value)
+_all_are_given if {
+	every name in object.keys(grant.arguments) - object.keys(input.action.arguments) {
+		grant.arguments[name].required == false
 	}
-}
-
-_argument_holds(name, rule) if {
-	rule.required == false
-	not _is_given(name)
 }
 
 _all_are_named if grant.additional_arguments
 
 _all_are_named if object.keys(input.action.arguments) - object.keys(grant.arguments) == set()
+
+_one_breaks_its_rule if {
+	some name, rule in grant.arguments
+	value := input.action.arguments[name]
+	some word, limit in rule
+	not _holds(word, limit, value)
+}
 
 _were_read if {
 	input.resource.content in {"json", "none"}
