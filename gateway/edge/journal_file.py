@@ -24,7 +24,7 @@ from schemas.ids import new_id
 PRUNE_MAX: Final = 5_000
 PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
-_STATEMENTS_CACHED: Final = 512
+_STATEMENTS_CACHED: Final = 32
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
