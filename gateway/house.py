@@ -18,7 +18,6 @@ import structlog
 from adapters import opa
 from adapters.http1 import TcpAddress, UnixAddress
 from adapters.metrics import Metrics
-from adapters.nats import Bus, BusAddress
 from gateway.config import Settings
 from gateway.edge.clock import SystemClock
 from gateway.edge.health import Health, asking
@@ -33,7 +32,6 @@ from gateway.edge.prices import OpaPrices
 from gateway.edge.rates import WorkerRates
 from gateway.edge.registry import Registry
 from gateway.edge.settlements import Settlements
-from gateway.edge.shipper import Pace, Shipper
 from gateway.edge.spends import Spends
 from gateway.edge.treasury import Treasury
 from gateway.edge.upstream import Upstream
@@ -157,6 +155,10 @@ class House:
         settings = self._settings
         if settings.nats_url is None:
             return
+        # Loaded only where there is a bus: its client takes ten megabytes of every worker.
+        from adapters.nats import Bus, BusAddress
+        from gateway.edge.shipper import Pace, Shipper
+
         address = BusAddress(
             settings.nats_url, settings.nats_user, _secret(settings.nats_password_file) or ""
         )
