@@ -1,8 +1,8 @@
 """The policy compiler: from the document that a person writes to the bundle that OPA loads.
 
-    document, argument_rule, condition   what may stand in a document
-    reader                               from a file to a document, or every problem of it with its line
-    compile                              from a document to a bundle and its revision
-    json_schema                          the decision's contract, as OPA checks Rego against it
-    commands                             `tollhouse policy`
+document, argument_rule, condition   what may stand in a document
+reader                               from a file to a document, or every problem of it with its line
+compile                              from a document to a bundle and its revision
+json_schema                          the decision's contract, as OPA checks Rego against it
+commands                             `tollhouse policy`
 """
