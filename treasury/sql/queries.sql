@@ -245,6 +245,33 @@ SET published_at = clock_timestamp()
 FROM unnest($1::text[], $2::uuid[]) AS done (tenant_id, event_id)
 WHERE o.tenant_id = done.tenant_id AND o.event_id = done.event_id;
 
+-- name: relay_position
+SELECT
+    created_at,
+    last_seq
+FROM treasury.relay_position
+WHERE stream = $1;
+
+-- name: keep_relay_position
+INSERT INTO treasury.relay_position (stream, created_at, last_seq)
+VALUES ($1, $2, $3)
+ON CONFLICT (stream) DO UPDATE SET
+    created_at = excluded.created_at,
+    last_seq = excluded.last_seq;
+
+-- name: allow_time
+SELECT set_config('statement_timeout', $1, TRUE);
+
+-- name: publish_again
+WITH again AS (
+    UPDATE treasury.outbox
+    SET published_at = NULL
+    WHERE published_at > clock_timestamp() - $1::interval
+    RETURNING event_id
+)
+
+SELECT count(*) FROM again;
+
 -- name: holds_to_expire
 SELECT
     tenant_id,
