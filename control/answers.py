@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,19 @@ _CORRELATION_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _CODES: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 
 _log = logger("control")
+
+
+class ErrorAnswer(BaseModel):
+    """Every error: `code` is for machines, `detail` for people (a list with `loc` where it is 422)."""
+
+    code: str
+    detail: Any
+    correlation_id: str
+
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorAnswer} for status in (400, 401, 404, 422, 503)
+}
 
 
 class Correlated:

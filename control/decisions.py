@@ -7,11 +7,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from control.access import Caller, InHouse
+from control.answers import ERRORS
 from control.errors import Refusal
 from control.pages import CURSOR_CHARS_MAX, page, read_cursor
 from control.store import DecisionFilter
 
-router = APIRouter(tags=["decisions"])
+router = APIRouter(tags=["decisions"], responses=ERRORS)
 
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*$")]
 

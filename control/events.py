@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from control.access import Caller, InHouse
+from control.answers import ERRORS
 from control.pages import CURSOR_CHARS_MAX, page, read_cursor
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], responses=ERRORS)
 
 
 class Wanted(BaseModel):

@@ -1,6 +1,7 @@
 """GET /healthz, /readyz, /metrics: open to everybody, and showing nothing worth stealing."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from adapters.metrics import CONTENT_TYPE
 from adapters.postgres import DatabaseUnavailable
@@ -15,7 +16,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(house: InHouse, response: Response) -> dict[str, object]:
     """PostgreSQL answers and the event stream is being read; else 503 with what is gone."""
     gone = [] if house.recorder.ready else ["events"]
@@ -30,7 +31,7 @@ async def readyz(house: InHouse, response: Response) -> dict[str, object]:
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(house: InHouse) -> Response:
     """Prometheus' text form."""
     return Response(house.metrics.text(), media_type=CONTENT_TYPE)

@@ -1,6 +1,7 @@
 """GET /healthz, /readyz, /metrics: open to everybody, and showing nothing worth stealing."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from adapters.metrics import CONTENT_TYPE
 from adapters.postgres import DatabaseUnavailable
@@ -15,7 +16,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(parts: InHouse, response: Response) -> dict[str, object]:
     """The ledger's tables answer; else 503 with what is gone."""
     try:
@@ -28,7 +29,7 @@ async def readyz(parts: InHouse, response: Response) -> dict[str, object]:
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(parts: InHouse) -> Response:
     """Prometheus' text form."""
     return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
