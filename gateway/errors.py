@@ -18,6 +18,7 @@ from schemas.codes import STATUS
 
 if TYPE_CHECKING:
     from gateway.core.permit import Permit
+    from gateway.core.settle import Settlement
 
 
 class Refusal(Exception):
@@ -69,4 +70,9 @@ class OutcomeUnknown(UpstreamFailed):
 
 
 class Unavailable(Refusal):
-    """OPA, the treasury or the journal did not answer in time: refused, nothing upstream."""
+    """OPA, the treasury or the journal did not answer in time: refused, nothing upstream.
+
+    `withdrawal` is set where the treasury may have placed a hold all the same.
+    """
+
+    withdrawal: "Settlement | None" = None

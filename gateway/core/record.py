@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.core.permit import Ending, Permit
 from gateway.core.settle import Settlement
-from gateway.errors import Refusal
+from gateway.errors import Refusal, Unavailable
 from schemas.ids import canonical, digest
 
 
@@ -45,9 +45,13 @@ def decided(permit: Permit, due: Settlement | None = None) -> Entry:
 
 
 def refused(permit: Permit, refusal: Refusal) -> Entry:
-    """The record of a refusal, by policy or by anything before and after it."""
+    """The record of a refusal, by policy or by anything before and after it.
+
+    Where the treasury did not answer, what it may have held all the same is due to be withdrawn.
+    """
+    due = refusal.withdrawal if isinstance(refusal, Unavailable) else None
     reasons = refusal.reasons or ({"code": refusal.code, "message": _message(refusal)},)
-    return _entry(permit, "decided", _decided(permit, False, reasons), None)
+    return _entry(permit, "decided", _decided(permit, False, reasons), due)
 
 
 def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> Entry:
@@ -72,7 +76,7 @@ def _entry(
         tenant=permit.principal.tenant,
         principal=permit.principal.id,
         record=canonical(document),
-        hold_id=permit.hold_id,
+        hold_id=due.hold_id if due else permit.hold_id,
         due=due,
     )
 

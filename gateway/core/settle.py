@@ -10,13 +10,14 @@ from typing import Any, Literal, NamedTuple
 from gateway.core.hold import charged_on_error
 from gateway.core.permit import Ending, Permit
 
-Act = Literal["capture", "void", "unknown"]
+Act = Literal["capture", "void", "unknown", "withdraw"]
 
 
 class Settlement(NamedTuple):
     """What the treasury is to be told of one hold; kept in the journal until it has heard.
 
-    `amount_cents` and `recipient_account` are those of a capture.
+    `amount_cents` and `recipient_account` are those of a capture. A withdrawal is of a hold that may or may
+    not have been placed: its `hold_id` is the decision's id, by which the hold was asked for.
     """
 
     hold_id: str
@@ -44,6 +45,14 @@ def settlement(permit: Permit, ending: Ending, status: int) -> Settlement:
         correlation_id=permit.call.correlation_id,
         amount_cents=permit.spend.amount_cents,
         recipient_account=permit.spend.payee,
+    )
+
+
+def withdrawal(permit: "Permit") -> Settlement:
+    """What is due of a permit whose hold was asked for and not answered: nothing was sent under it."""
+    principal, call = permit.principal, permit.call
+    return Settlement(
+        permit.decision_id, "withdraw", principal.tenant, principal.id, call.correlation_id, 0, ""
     )
 
 

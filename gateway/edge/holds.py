@@ -3,20 +3,24 @@
 A hold is asked for with a warrant, in one go with its intent, before anything is forwarded. It is placed as
 `unsettled: unknown`: if this gateway dies before it can tell, the money stays held, since the tool may
 have acted. Of a call that waits for a person nothing was forwarded, so the treasury lets its hold expire.
+
+A hold that was asked for and not answered may have been placed. Nothing is forwarded under it, so it is
+withdrawn: by the decision's id, which is the id of its intent and the key of its request.
 """
 
 from typing import Any, Final
 
 import structlog
 
+from adapters.http1 import ConnectFailed
 from gateway.core.hold import Intent, placing
 from gateway.core.permit import Permit
-from gateway.core.settle import Settlement
+from gateway.core.settle import Settlement, withdrawal
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
-from gateway.errors import BadRequest, Denied
+from gateway.errors import BadRequest, Denied, Unavailable
 from schemas.codes import STATUS
-from schemas.ids import digest, new_id
+from schemas.ids import digest
 
 log = structlog.get_logger(__name__)
 
@@ -39,33 +43,33 @@ class Holds:
         call, principal, spend = permit.call, permit.principal, permit.spend
         if spend is None:
             raise ValueError("only a call with a price can be held for")
-        intent = Intent(new_id(), call.workflow_id, spend, call.policy_version)
+        intent = Intent(permit.decision_id, call.workflow_id, spend, call.policy_version)
         claims = placing(intent, principal, permit.verdict, permit.decision_id, "unknown")
         document = intent.document()
-        authorization = await self._treasury.write(
-            Asker(principal.tenant, principal.id, call.correlation_id),
-            "/v1/spends",
-            {"intent": document, "warrant": self._signer.sign(claims)},
-            Once(permit.decision_id, digest(document)),
-        )
-        return held(authorization)
+        try:
+            authorization = await self._treasury.write(
+                Asker(principal.tenant, principal.id, call.correlation_id),
+                "/v1/spends",
+                {"intent": document, "warrant": self._signer.sign(claims)},
+                Once(permit.decision_id, digest(document)),
+            )
+            return held(authorization)
+        except Unavailable as gone:
+            if not isinstance(gone.__cause__, ConnectFailed):
+                gone.withdrawal = withdrawal(permit)
+            raise
 
     async def settle(self, due: Settlement) -> str | None:
-        """Capture, void or mark unknown; answers the journal entry of a capture.
+        """Capture, void, mark unknown or withdraw; answers the journal entry of a capture.
 
         May be told twice. What the treasury refuses for good is logged and not due any more. Raises
         `Unavailable` where the treasury could not be asked.
         """
-        document: dict[str, Any] = {}
-        if due.act == "capture":
-            document = {"amount_cents": due.amount_cents, "recipient_account": due.recipient_account}
         try:
-            answer = await self._treasury.write(
-                Asker(due.tenant, due.principal, due.correlation_id),
-                f"/v1/holds/{due.hold_id}/{due.act}",
-                document,
-                Once(f"{due.hold_id}:{due.act}", digest(document)),
-            )
+            if due.act == "withdraw":
+                await self._withdraw(due)
+                return None
+            return await self._tell(due, due.act, f"{due.hold_id}:{due.act}")
         except (BadRequest, Denied) as refusal:
             if refusal.code == "idempotency_in_flight":
                 raise unavailable("the treasury is still busy with this settlement") from refusal
@@ -78,8 +82,37 @@ class Holds:
                 correlation_id=due.correlation_id,
             )
             return None
+
+    async def _withdraw(self, due: Settlement) -> None:
+        """Void what an unanswered request may have placed.
+
+        Its key is used up first: should the request still be on its way, it cannot be taken any more. Where
+        the key was used before, the request was taken, and its intent tells the hold.
+        """
+        try:
+            await self._tell(due, "void", due.hold_id)
+        except BadRequest as refusal:
+            if refusal.code == "not_found":
+                return
+            if refusal.code != "idempotency_mismatch":
+                raise
+        intent = await self._treasury.read(_asker(due), f"/v1/intents/{due.hold_id}")
+        hold_id = (intent.get("authorization") or {}).get("hold_id")
+        if hold_id is not None:
+            await self._tell(due._replace(hold_id=hold_id), "void", f"{hold_id}:void")
+
+    async def _tell(self, due: Settlement, act: str, key: str) -> str | None:
+        document: dict[str, Any] = {}
+        if act == "capture":
+            document = {"amount_cents": due.amount_cents, "recipient_account": due.recipient_account}
+        target = f"/v1/holds/{due.hold_id}/{act}"
+        answer = await self._treasury.write(_asker(due), target, document, Once(key, digest(document)))
         entry = answer.get("journal_entry_id")
         return str(entry) if entry else None
+
+
+def _asker(due: Settlement) -> Asker:
+    return Asker(due.tenant, due.principal, due.correlation_id)
 
 
 def held(authorization: dict[str, Any]) -> str:

@@ -156,7 +156,7 @@ def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
         connection.execute("DELETE FROM settlements WHERE hold_id = ?", (entry.hold_id,))
         return
     due = orjson.dumps(entry.due.document()).decode()
-    live = entry.event == "decided"
+    live = entry.event == "decided" and entry.due.act != "withdraw"
     connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", (entry.hold_id, due, live))
 
 
