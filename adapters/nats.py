@@ -26,6 +26,7 @@ from adapters.nats_permissions import (
     EVENTS_STREAM,
     inbox_prefix,
 )
+from adapters.stream_position import StreamPosition
 from adapters.telemetry import logger
 from schemas.events import cloudevents
 from schemas.events.registry import Event, validate
@@ -158,6 +159,16 @@ class Bus:
                 break
             kept += 1
         return kept
+
+    async def position(self) -> StreamPosition:
+        """Where the stream of events stands; raises `BusUnavailable`, where there is no stream too."""
+        try:
+            info = await self._stream.stream_info(EVENTS_STREAM)
+        except _FAILURES as error:
+            raise BusUnavailable(f"stream {EVENTS_STREAM}: {type(error).__name__}") from error
+        assert info.created is not None, "the server says when it made a stream"
+        state = info.state
+        return StreamPosition(info.created, state.last_seq, state.messages, info.config.max_age or 0)
 
     async def ensure_streams(self, limits: StreamLimits = StreamLimits()) -> None:
         """Make the streams, or change them to these limits. Only control's identity may."""

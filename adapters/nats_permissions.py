@@ -1,7 +1,8 @@
 """Who may say and hear what on the event bus: one identity a service, each with its own few subjects.
 
 Every identity has an inbox prefix of its own, so that nobody hears the answers meant for another.
-Publishing to a stream needs no right on the JetStream API; only control may make streams and consumers.
+Publishing to a stream needs no right on the JetStream API; only control may make streams and consumers. Who
+publishes may ask where the stream of events stands, to notice that it was lost.
 There is no user without a password and no default user: whoever shows no credentials gets nothing.
 """
 
@@ -53,8 +54,8 @@ def _rights(identity: Identity, *publish: str) -> Rights:
 
 
 RIGHTS: Final[Mapping[Identity, Rights]] = {
-    "gateway": _rights("gateway", "gateway.>"),
-    "relay": _rights("relay", "treasury.>"),
+    "gateway": _rights("gateway", "gateway.>", f"$JS.API.STREAM.INFO.{EVENTS_STREAM}"),
+    "relay": _rights("relay", "treasury.>", f"$JS.API.STREAM.INFO.{EVENTS_STREAM}"),
     "control": _rights(
         "control",
         "approval.>",

@@ -1,7 +1,8 @@
 """Composition root: wires control together, opens it with the server and closes it after the last answer."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,9 +19,10 @@ from control.recorder import Pace, Recorder
 from control.store import Store
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, end: Callable[[], None] = lambda: None) -> FastAPI:
     """Control as an ASGI application; it opens PostgreSQL and the bus in its lifespan.
 
+    `end` is called when the recorder has died: it should end the server, whose shutdown then fails.
     Raises `OSError` or `ValueError` for a file of the settings that is not there or not of its form.
     """
     operators = Operators.read(settings.operators_file)
@@ -39,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         metrics = Metrics()
         recorder = _recorder(settings, address, Store(database), metrics)
         app.state.house = House(settings, operators, Store(database), recorder, metrics)
-        recorder.start()
+        recorder.start(end)
         try:
             yield
         finally:
@@ -57,10 +59,25 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def serve(settings: Settings) -> None:
-    """Answer on `host:port` until SIGTERM or SIGINT, then finish what is under way."""
+    """Answer on `host:port` until SIGTERM or SIGINT, then finish what is under way.
+
+    When the recorder dies of what it cannot survive the process ends with code 1.
+    """
     configure_logging("control", settings.log_level)
-    uvicorn.run(
-        create_app(settings),
+
+    def end() -> None:
+        server.should_exit = True
+
+    server = uvicorn.Server(_serving(settings, create_app(settings, end)))
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if server.lifespan.should_exit:
+        sys.exit(1)
+
+
+def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         http="httptools",

@@ -3,10 +3,14 @@
 A message is acknowledged only after the commit that keeps it, so whatever was under way when the recorder
 ended comes again, and is then found to be there. A message that is no valid event goes to the dead letters
 with the reason. While PostgreSQL or the bus is away the recorder asks again after a pause; the stream waits.
+When nothing comes it looks whether the stream is still the one that it reads: a stream whose storage was lost
+is made anew, and those who published to it publish again. What it cannot survive ends the whole process, so
+that whoever supervises it starts it again.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -59,6 +63,7 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._bus: Bus | None = None
         self._reading = False
+        self._made: datetime | None = None
         self._recorded = metrics.counter("tollhouse_control_recorded_events", "Events kept.", ["type"])
         self._buried = metrics.counter("tollhouse_control_dead_letters", "Messages that are no valid event.")
 
@@ -67,9 +72,10 @@ class Recorder:
         """Whether the streams are there and are being read."""
         return self._reading and self._bus is not None and self._bus.connected
 
-    def start(self) -> None:
-        """Make the streams and begin to read."""
+    def start(self, died: Callable[[], None]) -> None:
+        """Make the streams and begin to read. `died` is called when it ends without having been stopped."""
         self._task = asyncio.create_task(self._run(), name="recorder")
+        self._task.add_done_callback(lambda _: None if self._stopping.is_set() else died())
 
     async def stop(self) -> None:
         """Finish the batch under way and hang up. Raises what the recorder died of, if it did."""
@@ -98,6 +104,7 @@ class Recorder:
     async def _open(self) -> Consumer:
         self._bus = self._bus or await self._connect()
         await self._bus.ensure_streams(self._limits)
+        self._made = (await self._bus.position()).created
         return await self._bus.consumer(DURABLE)
 
     async def _read(self, consumer: Consumer) -> None:
@@ -108,8 +115,14 @@ class Recorder:
                 if messages:
                     await self._record(messages)
                     await consumer.acknowledge(messages)
+                elif await self._is_another_stream():
+                    return
         finally:
             self._reading = False
+
+    async def _is_another_stream(self) -> bool:
+        assert self._bus is not None, "there was a stream, so there is a bus"
+        return (await self._bus.position()).created != self._made
 
     async def _record(self, messages: Sequence[Msg]) -> None:
         letters = []

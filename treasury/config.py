@@ -73,4 +73,7 @@ class RelaySettings(BaseSettings):
         500, ge=10, description="The pause before what could not be reached is tried again."
     )
     batch_max: int = Field(200, ge=1, le=1_000, description="Events published at once.")
+    republish_timeout_s: int = Field(
+        300, ge=1, description="How long it may take to mark what a stream that lost its storage lacks."
+    )
     log_level: LogLevel = Field("info", description="The least that is logged.")

@@ -2,7 +2,8 @@
 
 It asks the outbox ten times a second, publishes in the order of commits with the event's id as message
 id, and marks what the stream has acknowledged. Whatever fails is tried again: an event is published at
-least once, and the stream keeps it once. On SIGTERM it finishes the batch under way.
+least once, and the stream keeps it once. Each time it first looks where the stream stands: one that has lost
+what was published to it gets all of that again. On SIGTERM it finishes the batch under way.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.postgres import Database, DatabaseUnavailable
+from adapters.stream_position import StreamPosition
 from adapters.telemetry import configure_logging, logger
 from treasury.config import RelaySettings
-from treasury.edge.outbox import mark_published, unpublished
+from treasury.edge.outbox import mark_published, publish_again, seen_position, unpublished
 
 log = logger("relay")
 
@@ -28,6 +30,7 @@ class Relay:
         self._connect = connect
         self._settings = settings
         self._bus: Bus | None = None
+        self._seen: StreamPosition | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`; what cannot be reached is tried again after `retry_ms`."""
@@ -55,17 +58,34 @@ class Relay:
 
         Raises `BusUnavailable` or `DatabaseUnavailable`; what was not marked is published again.
         """
+        if self._bus is None:
+            self._bus = await self._connect()
+        before = await self._look(self._bus)
         events = await unpublished(self._database, self._settings.batch_max)
         if not events:
             return 0
-        if self._bus is None:
-            self._bus = await self._connect()
         kept = await self._bus.publish_batch(events)
+        after = await self._bus.position()
+        if after.may_lack(before):
+            raise BusUnavailable("the stream lost its storage while it was published to")
         if kept:
-            await mark_published(self._database, events[:kept])
+            await mark_published(self._database, events[:kept], after)
+            self._seen = after
         if kept < len(events):
             raise BusUnavailable(f"the bus kept {kept} of {len(events)} events")
         return kept
+
+    async def _look(self, bus: Bus) -> StreamPosition:
+        """Where the stream stands; what it may lack is in the outbox again."""
+        now = await bus.position()
+        seen = self._seen or await seen_position(self._database)
+        if seen is None or now.may_lack(seen):
+            count = await publish_again(self._database, now, self._settings.republish_timeout_s)
+            if count:
+                log.warning("relay_publishes_again", events=count, stream_created=now.created.isoformat())
+            seen = StreamPosition(now.created, 0)
+        self._seen = seen
+        return now
 
 
 async def _wait(stop: asyncio.Event, pause_ms: int) -> None:

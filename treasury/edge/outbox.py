@@ -1,10 +1,22 @@
-"""The outbox, read by the relay: events in the order in which they were committed, at least once."""
+"""The outbox, read by the relay: events in the order in which they were committed, at least once.
+
+Rows are never deleted, since the ledger's proof reads them. The position of the stream is kept in the same
+commit as the marks of what was published to it, so that a stream that lost its storage is given again what it
+should still hold by its own limit of age.
+"""
+
+from datetime import timedelta
+from typing import Final
 
 import orjson
 
+from adapters.nats_permissions import EVENTS_STREAM
 from adapters.postgres import Connection, Database
+from adapters.stream_position import StreamPosition
 from schemas.events.registry import Event
 from treasury.edge.queries import SQL
+
+_FOR_EVER: Final = timedelta(days=365_000)
 
 
 async def unpublished(database: Database, batch_max: int) -> list[Event]:
@@ -14,12 +26,40 @@ async def unpublished(database: Database, batch_max: int) -> list[Event]:
     return [orjson.loads(row["event"]) for row in rows]
 
 
-async def mark_published(database: Database, events: list[Event]) -> None:
-    """Never hand these out again."""
+async def mark_published(database: Database, events: list[Event], position: StreamPosition) -> None:
+    """Never hand these out again, unless the stream comes to lack what it has at this position."""
     tenants = [event["tenant"] for event in events]
     ids = [event["event_id"] for event in events]
 
     async def work(connection: Connection) -> None:
         await connection.execute(SQL.mark_published, tenants, ids)
+        await _keep(connection, position.created, position.last_seq)
 
     await database.transact(work)
+
+
+async def seen_position(database: Database) -> StreamPosition | None:
+    """Where the stream stood at the last mark; None when nothing was ever published."""
+    async with database.session() as connection:
+        row = await connection.fetchrow(SQL.relay_position, EVENTS_STREAM)
+    return None if row is None else StreamPosition(row["created_at"], row["last_seq"])
+
+
+async def publish_again(database: Database, position: StreamPosition, timeout_s: int) -> int:
+    """Hand out again what a stream at this position may lack; how many events that is.
+
+    All of it or none, within `timeout_s`. The position is kept as one that has nothing of ours yet.
+    """
+    age = timedelta(seconds=position.age_s_max) if position.age_s_max else _FOR_EVER
+
+    async def work(connection: Connection) -> int:
+        await connection.execute(SQL.allow_time, f"{timeout_s}s")
+        count: int = await connection.fetchval(SQL.publish_again, age)
+        await _keep(connection, position.created, 0)
+        return count
+
+    return await database.transact(work)
+
+
+async def _keep(connection: Connection, created: object, last_seq: int) -> None:
+    await connection.execute(SQL.keep_relay_position, EVENTS_STREAM, created, last_seq)

@@ -1,7 +1,8 @@
 """Control on a database of its own, with the real bus."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -85,3 +86,10 @@ async def admin(nats: NatsServer) -> AsyncIterator[JetStreamContext]:
     client = await nats_client.connect(nats.url)
     yield client.jetstream()
     await client.close()
+
+
+async def until(ask: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+    """Ask again and again until it is so."""
+    async with asyncio.timeout(within_s):
+        while not await ask():
+            await asyncio.sleep(0.02)

@@ -1,7 +1,6 @@
 """What the bus tells is kept once and shown to its own tenant's operators alone."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from control.config import Settings
 from schemas.ids import new_id
 from tests.fixtures.events import completed, decided, of_record, spend
 from tests.fixtures.servers import NATS_PASSWORDS
-from tests.integration.control.conftest import running
+from tests.integration.control.conftest import running, until
 
 OTHER = {"authorization": "Bearer otto-key"}
 
@@ -34,12 +33,6 @@ async def relay(client: httpx.AsyncClient, settings: Settings) -> AsyncIterator[
     bus = await Bus.connect(BusAddress(settings.nats_url, "relay", NATS_PASSWORDS["relay"]))
     yield bus
     await bus.close()
-
-
-async def until(ask: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not await ask():
-            await asyncio.sleep(0.02)
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
