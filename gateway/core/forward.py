@@ -29,7 +29,8 @@ def answer_headers(status: int, headers: list[Header]) -> list[Header]:
     """
     if not STATUS_MIN <= status <= STATUS_MAX:
         raise OutcomeUnknown("upstream_invalid", f"the upstream answered with status {status}")
-    dropped = _KEPT_HERE | _named(headers)
+    named = _named(headers)
+    dropped = _KEPT_HERE | named if named else _KEPT_HERE
     if status in _BODILESS:
         dropped |= {b"content-length"}
     kept = [header for header in headers if header[0] not in dropped]

@@ -10,6 +10,7 @@ differs from what the gateway priced, is an obligation unmet, and the call is re
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
@@ -57,7 +58,12 @@ class Intent:
 
 def standing_workflow(principal: Principal) -> str:
     """The workflow of an agent that names none: always the same for one agent of one tenant."""
-    return str(uuid5(_WORKFLOWS, f"{principal.tenant}\n{principal.id}"))
+    return _standing_workflow(principal.tenant, principal.id)
+
+
+@lru_cache(maxsize=4_096)
+def _standing_workflow(tenant: str, agent: str) -> str:
+    return str(uuid5(_WORKFLOWS, f"{tenant}\n{agent}"))
 
 
 def stance(verdict: Verdict) -> Stance:
