@@ -40,19 +40,24 @@ def snapshot(ready: dict[str, Any]) -> Snapshot:
     return asyncio.run(_snapshot(ready))
 
 
+def rows(ready: dict[str, Any]) -> dict[str, int]:
+    """How many rows the ledger's tables have."""
+    return asyncio.run(_rows(ready))
+
+
+async def _rows(ready: dict[str, Any]) -> dict[str, int]:
+    counts = ", ".join(f"(SELECT count(*) FROM treasury.{table})" for table in TABLES)
+    (found,) = await query(ready, f"SELECT {counts}")
+    return dict(zip(TABLES, found, strict=True))
+
+
 async def _snapshot(ready: dict[str, Any]) -> Snapshot:
     headers = {"Authorization": f"Bearer {kept(ready)['tokens']['opa.operator']}"}
     async with httpx.AsyncClient(base_url=ready["opa"], headers=headers) as opa:
         policies = (await opa.get("/v1/policies")).raise_for_status().json()["result"]
         roles = (await opa.get("/v1/data/gateway/roles")).raise_for_status().text
-    rows = {table: await _count(ready, table) for table in TABLES}
     texts = {policy["id"]: policy["raw"] for policy in policies}
-    return Snapshot(texts, roles, rows, await _last(ready))
-
-
-async def _count(ready: dict[str, Any], table: str) -> int:
-    ((count,),) = await query(ready, f"SELECT count(*) FROM treasury.{table}")
-    return int(count)
+    return Snapshot(texts, roles, await _rows(ready), await _last(ready))
 
 
 async def _last(ready: dict[str, Any]) -> dict[str, int]:
