@@ -17,11 +17,11 @@ class StreamPosition:
 
     created: datetime
     last_seq: int
-    messages: int = 0
+    messages: int
     age_s_max: float = 0
 
     def may_lack(self, seen: "StreamPosition") -> bool:
         """Whether something that the stream had when it was `seen` may be missing from it now."""
         if self.created != seen.created or self.last_seq < seen.last_seq:
             return True
-        return self.messages == 0 and seen.last_seq > 0
+        return self.messages == 0 and seen.messages > 0

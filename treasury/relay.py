@@ -83,8 +83,7 @@ class Relay:
             count = await publish_again(self._database, now, self._settings.republish_timeout_s)
             if count:
                 log.warning("relay_publishes_again", events=count, stream_created=now.created.isoformat())
-            seen = StreamPosition(now.created, 0)
-        self._seen = seen
+        self._seen = now
         return now
 
 

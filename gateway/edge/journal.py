@@ -23,6 +23,7 @@ from typing import Final
 
 import structlog
 
+from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from gateway.edge import journal_file
@@ -102,9 +103,17 @@ class Journal:
         """The oldest records that the event stream does not have yet."""
         return await asyncio.to_thread(journal_file.unshipped, self.path, limit)
 
-    async def mark_shipped(self, seq: int) -> None:
-        """All records up to this one are safe in the event stream. Raises `sqlite3.Error`."""
-        await self._do(lambda: self._file.mark_shipped(seq))
+    async def mark_shipped(self, seq: int, position: StreamPosition) -> None:
+        """All records up to this one are safe in the stream, which stands there. Raises `sqlite3.Error`."""
+        await self._do(lambda: self._file.mark_shipped(seq, position))
+
+    async def seen_position(self) -> StreamPosition | None:
+        """Where the event stream stood at the last mark; None when nothing was ever shipped."""
+        return await asyncio.to_thread(journal_file.seen_position, self.path)
+
+    async def ship_again(self, position: StreamPosition) -> None:
+        """No record is safe in the stream, which stands there. Raises `sqlite3.Error`."""
+        await self._do(lambda: self._file.ship_again(position))
 
     async def unsettled(self, limit: int) -> list[Settlement]:
         """What the treasury has yet to hear of holds whose calls are over."""

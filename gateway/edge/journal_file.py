@@ -4,6 +4,7 @@
     settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
                   it follows from; `live` while the call is under way in the process that wrote it
     shipped       the last `seq` that is safe in the event stream
+    stream        where that stream stood then, so that one that lost its storage is noticed
 
 All records of a commit go in with one statement, since the writing thread has to win the interpreter back
 from the event loop after each.
@@ -12,11 +13,13 @@ from the event loop after each.
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from schemas.ids import new_id
@@ -43,6 +46,12 @@ CREATE TABLE IF NOT EXISTS settlements (
     live INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shipped (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS stream (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    created TEXT NOT NULL,
+    last_seq INTEGER NOT NULL,
+    messages INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
 INSERT OR IGNORE INTO shipped VALUES (1, 0);
 """
@@ -102,9 +111,13 @@ class JournalFile:
         """The treasury has heard."""
         self._connected().execute("DELETE FROM settlements WHERE hold_id = ? AND live = 0", (hold_id,))
 
-    def mark_shipped(self, seq: int) -> None:
-        """All records up to this one are safe in the event stream."""
-        self._connected().execute("UPDATE shipped SET seq = max(seq, ?)", (seq,))
+    def mark_shipped(self, seq: int, position: StreamPosition) -> None:
+        """All records up to this one are safe in the event stream, which stands there."""
+        self._ship("UPDATE shipped SET seq = max(seq, ?)", seq, position)
+
+    def ship_again(self, position: StreamPosition) -> None:
+        """No record is safe in the event stream, which stands there."""
+        self._ship("UPDATE shipped SET seq = ?", 0, position)
 
     def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
         """Delete the oldest records, at most PRUNE_MAX; answers how many."""
@@ -115,6 +128,14 @@ class JournalFile:
             (before_ms, PRUNE_MAX),
         )
         return cursor.rowcount
+
+    def _ship(self, statement: str, seq: int, position: StreamPosition) -> None:
+        connection = self._connected()
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement, (seq,))
+            stands = (position.created.isoformat(), position.last_seq, position.messages)
+            connection.execute("REPLACE INTO stream VALUES (1, ?, ?, ?)", stands)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -169,6 +190,13 @@ def unshipped(path: Path, limit: int) -> list[Row]:
             (limit,),
         )
         return [Row(*row) for row in rows]
+
+
+def seen_position(path: Path) -> StreamPosition | None:
+    """Where the event stream stood when records were last marked as safe in it; None when none ever were."""
+    with closing(_reading(path)) as connection:
+        row = connection.execute("SELECT created, last_seq, messages FROM stream").fetchone()
+        return None if row is None else StreamPosition(datetime.fromisoformat(row[0]), row[1], row[2])
 
 
 def unsettled(path: Path, limit: int) -> list[Settlement]:

@@ -3,7 +3,7 @@
 Records go in the order of the journal, a batch at a time, and the journal remembers the last one only after
 the stream has acknowledged it: at least once, with the record's own id as message id, so that what is sent
 again after a crash is kept once. While the bus is away records wait in the journal and the task asks again
-after a pause.
+after a pause. A stream that has lost its storage since gets every record again that the journal still has.
 
 Two kinds of records cannot go as they are, both made by whoever called: too large for the bus, or holding
 texts longer than the schemas allow. Their texts are cut to `TEXT_CHARS_MAX`; what still holds under no schema
@@ -19,6 +19,7 @@ import orjson
 
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusUnavailable
+from adapters.stream_position import StreamPosition
 from adapters.telemetry import logger
 from schemas.events.registry import Event, EventRefused, event
 
@@ -45,7 +46,9 @@ class Records(Protocol):
     """What of the journal is shipped."""
 
     async def unshipped(self, limit: int) -> Sequence[Row]: ...
-    async def mark_shipped(self, seq: int) -> None: ...
+    async def mark_shipped(self, seq: int, position: StreamPosition) -> None: ...
+    async def seen_position(self) -> StreamPosition | None: ...
+    async def ship_again(self, position: StreamPosition) -> None: ...
 
 
 class Pace(NamedTuple):
@@ -68,6 +71,7 @@ class Shipper:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._bus: Bus | None = None
+        self._seen: StreamPosition | None = None
         self._shipped = metrics.counter("tollhouse_gateway_shipped_records", "Records that the stream has.")
         self._kept_back = metrics.counter(
             "tollhouse_gateway_unshippable_records", "Records that no schema allows; in the journal alone."
@@ -97,7 +101,8 @@ class Shipper:
         """Ship what is there; the seconds until the next look."""
         try:
             self._bus = self._bus or await self._connect()
-            while await self._ship(self._bus):
+            before = await self._look(self._bus)
+            while await self._ship(self._bus, before):
                 pass
         except (BusUnavailable, sqlite3.Error) as error:
             _log.warning("shipping_waits", why=str(error))
@@ -111,7 +116,17 @@ class Shipper:
         except TimeoutError:
             return
 
-    async def _ship(self, bus: Bus) -> bool:
+    async def _look(self, bus: Bus) -> StreamPosition:
+        """Where the stream stands; what it may lack is unshipped again."""
+        now = await bus.position()
+        seen = self._seen or await self._records.seen_position()
+        if seen is None or now.may_lack(seen):
+            _log.warning("shipping_all", stream_created=now.created.isoformat())
+            await self._records.ship_again(now)
+        self._seen = now
+        return now
+
+    async def _ship(self, bus: Bus, before: StreamPosition) -> bool:
         """One batch; whether there may be more. Raises `BusUnavailable` when not all of it was taken."""
         rows = await self._records.unshipped(self._pace.batch_max)
         if not rows:
@@ -119,13 +134,17 @@ class Shipper:
         events = [(row.seq, self._event(row)) for row in rows]
         sendable = [made for _, made in events if made is not None]
         kept = await bus.publish_batch(sendable)
+        after = await bus.position()
+        if after.may_lack(before):
+            raise BusUnavailable("the stream lost its storage while it was shipped to")
+        self._seen = after
         self._shipped.count(by=kept)
         if kept == len(sendable):
-            await self._records.mark_shipped(rows[-1].seq)
+            await self._records.mark_shipped(rows[-1].seq, after)
             return len(rows) == self._pace.batch_max
         if kept:
             taken = [seq for seq, made in events if made is not None][kept - 1]
-            await self._records.mark_shipped(taken)
+            await self._records.mark_shipped(taken, after)
         raise BusUnavailable(f"{len(sendable) - kept} records were not acknowledged")
 
     def _event(self, row: Row) -> Event | None:

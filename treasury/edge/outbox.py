@@ -33,7 +33,7 @@ async def mark_published(database: Database, events: list[Event], position: Stre
 
     async def work(connection: Connection) -> None:
         await connection.execute(SQL.mark_published, tenants, ids)
-        await _keep(connection, position.created, position.last_seq)
+        await _keep(connection, position)
 
     await database.transact(work)
 
@@ -42,24 +42,26 @@ async def seen_position(database: Database) -> StreamPosition | None:
     """Where the stream stood at the last mark; None when nothing was ever published."""
     async with database.session() as connection:
         row = await connection.fetchrow(SQL.relay_position, EVENTS_STREAM)
-    return None if row is None else StreamPosition(row["created_at"], row["last_seq"])
+    return None if row is None else StreamPosition(*row)
 
 
 async def publish_again(database: Database, position: StreamPosition, timeout_s: int) -> int:
     """Hand out again what a stream at this position may lack; how many events that is.
 
-    All of it or none, within `timeout_s`. The position is kept as one that has nothing of ours yet.
+    All of it or none, within `timeout_s`.
     """
     age = timedelta(seconds=position.age_s_max) if position.age_s_max else _FOR_EVER
 
     async def work(connection: Connection) -> int:
         await connection.execute(SQL.allow_time, f"{timeout_s}s")
         count: int = await connection.fetchval(SQL.publish_again, age)
-        await _keep(connection, position.created, 0)
+        await _keep(connection, position)
         return count
 
     return await database.transact(work)
 
 
-async def _keep(connection: Connection, created: object, last_seq: int) -> None:
-    await connection.execute(SQL.keep_relay_position, EVENTS_STREAM, created, last_seq)
+async def _keep(connection: Connection, position: StreamPosition) -> None:
+    await connection.execute(
+        SQL.keep_relay_position, EVENTS_STREAM, position.created, position.last_seq, position.messages
+    )

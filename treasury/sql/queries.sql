@@ -248,16 +248,18 @@ WHERE o.tenant_id = done.tenant_id AND o.event_id = done.event_id;
 -- name: relay_position
 SELECT
     created_at,
-    last_seq
+    last_seq,
+    messages
 FROM treasury.relay_position
 WHERE stream = $1;
 
 -- name: keep_relay_position
-INSERT INTO treasury.relay_position (stream, created_at, last_seq)
-VALUES ($1, $2, $3)
+INSERT INTO treasury.relay_position (stream, created_at, last_seq, messages)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (stream) DO UPDATE SET
     created_at = excluded.created_at,
-    last_seq = excluded.last_seq;
+    last_seq = excluded.last_seq,
+    messages = excluded.messages;
 
 -- name: allow_time
 SELECT set_config('statement_timeout', $1, TRUE);

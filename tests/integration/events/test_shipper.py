@@ -1,7 +1,7 @@
 """The journal reaches the event stream: whole, in order, once, and whatever happens to the bus."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,18 +12,20 @@ import pytest
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusAddress
 from adapters.nats_permissions import DEAD_LETTERS_STREAM, EVENTS_STREAM
+from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry
 from gateway.edge.journal import Journal
 from gateway.edge.shipper import Pace, Shipper
-from schemas.events.registry import validate
+from schemas.events.registry import Event, validate
 from schemas.ids import new_id
+from tests.fixtures.bus import LossyBus
 from tests.fixtures.events import completed, decided
 from tests.fixtures.servers import NATS_PASSWORDS, NatsServer, running
 from tollhouse.local.nats import Nats, service_users
 from tollhouse.local.ports import free_port
 
 PACE = Pace(batch_max=4, idle_s=0.02, retry_s=0.05)
-READ_WITHIN_S = 5.0
+READ_WITHIN_S = 30.0
 
 
 def address(port: int, identity: str) -> BusAddress:
@@ -115,8 +117,10 @@ async def test_what_was_sent_and_not_remembered_is_kept_once(
         """A journal whose process dies between the stream's acknowledgement and its own mark."""
 
         unshipped = staticmethod(journal.unshipped)
+        seen_position = staticmethod(journal.seen_position)
+        ship_again = staticmethod(journal.ship_again)
 
-        async def mark_shipped(self, seq: int) -> None:
+        async def mark_shipped(self, seq: int, position: StreamPosition) -> None:
             raise asyncio.CancelledError
 
     tenant = new_id()
@@ -194,6 +198,74 @@ async def test_the_bus_may_come_late_and_go_and_come_back(journal: Journal, serv
         await control.close()
         await shipping.stop()
     assert await journal.unshipped(10) == []
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_stream_that_lost_its_storage_is_filled_again(journal: Journal, lossy_bus: LossyBus) -> None:
+    tenant = new_id()
+    await make_streams(lossy_bus)
+    shipping = shipper(journal, lossy_bus.server.port)
+    shipping.start()
+    records = [decided(tenant) for _ in range(10)]
+    for record in records[:7]:
+        await write(journal, "decided", record)
+    await all_shipped(journal)
+    lossy_bus.kill()
+    lossy_bus.lose_storage()
+    for record in records[7:]:
+        await write(journal, "decided", record)
+    lossy_bus.start()
+    control = await make_streams(lossy_bus)
+    events = await told(control, tenant, 10)
+    await control.close()
+    await shipping.stop()
+    assert [event["payload"]["decision_id"] for event in events] == [r["decision_id"] for r in records]
+    assert await journal.unshipped(10) == []
+
+
+async def make_streams(lossy_bus: LossyBus) -> Bus:
+    bus = await Bus.connect(lossy_bus.address("control"))
+    await bus.ensure_streams()
+    return bus
+
+
+async def all_shipped(journal: Journal) -> None:
+    async with asyncio.timeout(READ_WITHIN_S):
+        while await journal.unshipped(1):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_stream_lost_while_it_is_shipped_to_is_not_believed(
+    journal: Journal, lossy_bus: LossyBus
+) -> None:
+    tenant, losses = new_id(), [1]
+
+    class Losing(Bus):
+        """Its stream is made anew after the first batch was kept, before that is remembered."""
+
+        async def publish_batch(self, events: Sequence[Event]) -> int:
+            kept = await super().publish_batch(events)
+            if losses:
+                losses.pop()
+                lossy_bus.kill()
+                lossy_bus.lose_storage()
+                lossy_bus.start()
+                await (await make_streams(lossy_bus)).close()
+            return kept
+
+    async def connect() -> Bus:
+        return await Losing.connect(lossy_bus.address("gateway"))
+
+    control = await make_streams(lossy_bus)
+    for _ in range(3):
+        await write(journal, "decided", decided(tenant))
+    shipping = Shipper(journal, connect, Metrics(), PACE)
+    shipping.start()
+    await all_shipped(journal)
+    await shipping.stop()
+    assert len(await told(control, tenant, 3)) == 3
+    await control.close()
 
 
 async def test_stopping_without_a_bus_ends(journal: Journal) -> None:

@@ -4,11 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from gateway.edge import journal_file
@@ -73,8 +75,11 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
         await journal.append(entry(f"d{n}"))
     rows = await journal.unshipped(2)
     assert [row.seq for row in rows] == [1, 2]
-    await journal.mark_shipped(2)
-    await journal.mark_shipped(1)
+    position = StreamPosition(datetime(2026, 3, 1, 12, tzinfo=UTC), 2, messages=2)
+    assert await journal.seen_position() is None
+    await journal.mark_shipped(2, position)
+    await journal.mark_shipped(1, position)
+    assert await journal.seen_position() == position
     assert [row.seq for row in await journal.unshipped(9)] == [3]
     await journal.prune(2**60, unshipped_too=False)
     assert [row.seq for row in await journal.unshipped(9)] == [3]
@@ -84,6 +89,17 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
     assert [row.seq for row in await journal.unshipped(9)] == [4]
     await journal.prune(0, unshipped_too=True)
     assert len(await journal.unshipped(9)) == 1
+
+
+@pytest.mark.requirement("EVT-01")
+async def test_what_a_stream_lost_comes_again(journal: Journal) -> None:
+    for n in range(3):
+        await journal.append(entry(f"d{n}"))
+    before, after = (StreamPosition(datetime(2026, 3, day, tzinfo=UTC), 9, 9) for day in (1, 2))
+    await journal.mark_shipped(3, before)
+    await journal.ship_again(after)
+    assert [row.seq for row in await journal.unshipped(9)] == [1, 2, 3]
+    assert await journal.seen_position() == after
 
 
 @pytest.mark.requirement("GW-10")

@@ -7,7 +7,7 @@ import pytest
 from adapters.stream_position import StreamPosition
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
-SEEN = StreamPosition(MADE, 7)
+SEEN = StreamPosition(MADE, 7, 5)
 
 
 @pytest.mark.requirement("TRE-17")
@@ -27,5 +27,5 @@ def test_what_was_made_anew_or_went_back_or_was_emptied_may_lack_it(
     assert now.may_lack(SEEN) is may_lack
 
 
-def test_an_empty_stream_lacks_nothing_that_nobody_published() -> None:
-    assert not StreamPosition(MADE, 0).may_lack(StreamPosition(MADE, 0))
+def test_a_stream_that_was_empty_already_lacks_nothing() -> None:
+    assert not StreamPosition(MADE, 7, messages=0).may_lack(StreamPosition(MADE, 7, messages=0))
