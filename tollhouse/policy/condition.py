@@ -3,7 +3,8 @@
     amount_cents > 50000 and (payee in ['vendor-a', 'vendor-b'] or not hour >= 6)
 
 A condition becomes its disjunctive normal form, `any` of `all` comparisons, with negations pushed into the
-comparisons. Rego then only looks fields up and compares them. Source of the syntax: docs/reference/policy.md.
+comparisons. Rego then only looks fields up and compares them. The syntax is told in
+docs/reference/policy-document.md.
 """
 
 from collections.abc import Iterator

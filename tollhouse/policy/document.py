@@ -1,7 +1,7 @@
 """The policy document: roles with their tools and money, and the spend rules.
 
-The form is that of docs/reference/policy.md. These models say what each key may be; how the parts fit
-together (roles that rules name, names that stand twice) is checked in `tollhouse.policy.reader`.
+The form is that of docs/reference/policy-document.md. These models say what each key may be; how the parts
+fit together (roles that rules name, names that stand twice) is checked in `tollhouse.policy.reader`.
 """
 
 import re
