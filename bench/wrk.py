@@ -32,15 +32,18 @@ class Measure:
 def load(url: str, script: Path, connections: int, seconds: int) -> Measure:
     """Run wrk. Raises `LoadFailed` when a single request was answered with an error or not at all."""
     command = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    try:
+        return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except LoadFailed as error:
+        raise LoadFailed(f"{url} with {connections} connections:\n{error}") from None
+
+
+def read(said: str) -> Measure:
+    """What wrk printed. Raises `LoadFailed` like `load`."""
     rate = _RATE.search(said)
     errors = _SOCKET.search(said)
-    if (
-        rate is None
-        or float(rate[1]) == 0
-        or _FAILED.search(said)
-        or (errors and any(map(int, errors.groups())))
-    ):
-        raise LoadFailed(f"{url} with {connections} connections:\n{said}")
+    broken = _FAILED.search(said) or (errors and any(map(int, errors.groups())))
+    if rate is None or float(rate[1]) == 0 or broken:
+        raise LoadFailed(said)
     latency = {percent: float(value) * _MS[unit] for percent, value, unit in _LATENCY.findall(said)}
     return Measure(float(rate[1]), latency["50"], latency["99"])

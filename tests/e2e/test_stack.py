@@ -184,3 +184,23 @@ def command_line(pid: int) -> bytes:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
+
+
+@pytest.mark.requirement("POL-04")
+def test_opa_itself_says_which_policy_it_judges_by(stack: StackProcess) -> None:
+    command = [sys.executable, "-m", "tollhouse", "policy", "status", "--data", stack.ready["data"]]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    decision = stack.call()
+    looked_up = httpx.get(
+        f"{stack.ready['gateway']}/v1/decisions/{decision.headers['x-decision-id']}",
+        headers={"Authorization": f"Bearer {stack.ready['agents']['scout']}"},
+    ).json()
+    assert f"revision {looked_up['policy']['revision']}" in said
+    assert "executor" in said
+
+
+def test_policy_status_without_a_stack_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tollhouse", "policy", "status", "--data", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "no stack is running" in ended.stderr

@@ -7,6 +7,7 @@ import typer
 
 from tollhouse.policy.compile import NotABundle, build_bundle, compile_policy
 from tollhouse.policy.reader import read_policy, warnings_of
+from tollhouse.policy.status import status
 from tollhouse.problems import DocumentError
 
 policy_app = typer.Typer(name="policy", help="Write, check and build policy.", no_args_is_help=True)
@@ -47,3 +48,6 @@ def build(
         typer.echo(f"{error.filename}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{output}: revision {revision.revision}")
+
+
+policy_app.command()(status)
