@@ -1,5 +1,6 @@
 """The reference says what the code says: every code, every event, every command."""
 
+import json
 import re
 import subprocess
 import sys
@@ -39,3 +40,23 @@ def test_the_generated_pages_are_up_to_date() -> None:
         [sys.executable, ROOT / "docs/generate.py", "--check"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, f"run: python docs/generate.py\n{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("surface", "prefix", "told"),
+    [
+        ("test_controls_surface_is_what_it_was", "", ""),
+        ("test_the_treasurys_surface_is_what_it_was", "/v1/", "/api/treasury/"),
+    ],
+)
+def test_every_route_that_reads_stands_there(surface: str, prefix: str, told: str) -> None:
+    """The gateway passes the treasury's reads on below a path of its own."""
+    page = (REFERENCE / "http.md").read_text()
+    operations = json.loads(
+        (Path(__file__).parent / "__snapshots__/test_openapi" / f"{surface}.json").read_text()
+    )
+    for operation in operations:
+        method, path = operation.split(" ")
+        if method == "GET" and path.startswith(prefix):
+            route = re.sub(r"\{\w+\}", "{id}", told + path.removeprefix(prefix))
+            assert f"`{route}`" in page or f"`{route}?" in page, route
