@@ -132,6 +132,10 @@ async def test_what_the_stream_did_not_keep_stays_in_the_outbox(
     await treasury_service.gateway.spend(Spend())
     database = await Database.open(treasury_service.database.relay, application="test", pool_size=1)
     relay = Relay(database, lambda: Bus.connect(address(nats, "relay")), settings)
+    config = (await stream.stream_info(EVENTS_STREAM)).config
+    await stream.update_stream(config.evolve(max_msg_size=64))
+    with pytest.raises(BusUnavailable, match="kept 0 of 2"):
+        await relay.publish()
     await stream.delete_stream(EVENTS_STREAM)
     with pytest.raises(BusUnavailable, match="NotFoundError"):
         await relay.publish()
@@ -152,4 +156,9 @@ async def test_without_a_database_it_waits_and_stops_when_told(
 ) -> None:
     settings.postgres_dsn_file.write_text("postgresql://nobody@127.0.0.1:1/x")
     async with running(settings):
+        await asyncio.sleep(0)
+
+
+async def test_without_a_bus_it_waits_and_stops_when_told(settings: RelaySettings) -> None:
+    async with running(settings.model_copy(update={"nats_url": "nats://127.0.0.1:9"})):
         await asyncio.sleep(0)
