@@ -110,7 +110,8 @@ def _spare_the_collector() -> None:
 async def _refuse(request: Request, refusal: Refusal) -> None:
     """Answer with a refusal; an answer that has begun can only be broken off."""
     if not request.started:
-        await request.answer_refusal(refusal)
+        answer = mcp.answer_refusal if request.raw_path.startswith(b"/mcp/") else Request.answer_refusal
+        await answer(request, refusal)
         return
     log.warning("answer_broken_off", code=refusal.code, correlation_id=request.correlation_id)
     request.break_off()

@@ -43,7 +43,7 @@ async def handle(gate: Gate, request: Request) -> None:
         check_caller_site(request.host, request.header(b"origin"), gate.settings)
         principal = await gate.identity.identify(request.credential)
     except Refusal as refusal:
-        await _answer_refusal(request, refusal, None, None)
+        await answer_refusal(request, refusal)
         return
     visit = _Visit(gate, request, principal)
     try:
@@ -207,7 +207,7 @@ class _Visit:
     async def answer_refusal(self, refusal: Refusal) -> None:
         """Answer with the refusal; where a judged call's stream has begun, as its last event."""
         if not self.request.started:
-            await _answer_refusal(self.request, refusal, self.id, self.rpc_code)
+            await answer_refusal(self.request, refusal, self.id, self.rpc_code)
         elif self.call.tool:
             event = orjson.dumps(mcp_message.refusal(refusal, self.id, self.rpc_code))
             await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
@@ -215,7 +215,10 @@ class _Visit:
             raise refusal
 
 
-async def _answer_refusal(request: Request, refusal: Refusal, id_: Id, rpc_code: int | None) -> None:
+async def answer_refusal(
+    request: Request, refusal: Refusal, id_: Id = None, rpc_code: int | None = None
+) -> None:
+    """Answer with JSON-RPC; without the message's id the HTTP status is the refusal's own."""
     status = refusal.status if id_ is None or refusal.status in _OWN_STATUS else 200
     document = mcp_message.refusal(refusal, id_, rpc_code)
     await request.answer(status, document, refusal_headers(refusal), refusal.decision_id)

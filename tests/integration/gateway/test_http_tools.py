@@ -389,3 +389,14 @@ async def test_a_paid_call_without_treasury_is_refused(gateway: Running, tool: U
     answer = await gateway.get("/tools/search/price")
     assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
     assert tool.requests == []
+
+
+@pytest.mark.requirement("GW-20")
+async def test_what_is_refused_before_anything_is_read_speaks_the_callers_protocol(gateway: Running) -> None:
+    two = {"authorization": f"Bearer {KEY}", "x-api-key": KEY}
+    spoken = await gateway.request("POST", "/mcp/bank", headers=two)
+    assert spoken.status_code == 401
+    assert spoken.json()["error"]["data"]["code"] == "token_invalid"
+    plain = await gateway.request("POST", "/tools/bank", headers=two)
+    assert plain.status_code == 401
+    assert plain.json()["code"] == "token_invalid"
