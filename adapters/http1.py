@@ -103,13 +103,16 @@ class Pool:
         `stall_s` (by default the pool's) the silence within the answer's body.
 
         Raises `ConnectFailed`, `NoAnswer`, `BadAnswer`, and `ValueError` for a request that would not be
-        well formed.
+        well formed. A request that could not be sent a second time was sent: that is `NoAnswer`.
         """
         length = len(body) if isinstance(body, bytes) else None if body is None else http1_request.CHUNKED
         head = http1_request.head(method, target, headers, self._host, length)
-        fresh = False
+        unanswered: NoAnswer | None = None
         while True:
-            connection = await self._acquire(timeout_s, fresh=fresh)
+            try:
+                connection = await self._acquire(timeout_s, fresh=unanswered is not None)
+            except ConnectFailed as error:
+                raise unanswered or error from None
             used = connection.used
             try:
                 return await connection.exchange(
@@ -122,7 +125,7 @@ class Pool:
             except NoAnswer as error:
                 if not (idempotent and used and error.untouched and length != http1_request.CHUNKED):
                     raise
-                fresh = True
+                unanswered = error
 
     async def aclose(self) -> None:
         """Close every connection; exchanges under way break off and waiting callers fail."""

@@ -200,10 +200,12 @@ class Bus:
         except _FAILURES as error:
             raise BusUnavailable(f"stream {name}: {type(error).__name__} {error}") from error
 
-    async def consumer(
-        self, durable: str, *, ack_wait_s: int = 30, max_ack_pending: int = 4096
-    ) -> "Consumer":
-        """The durable reader of that name of all events, from the first one it has not acknowledged."""
+    async def consumer(self, durable: str, *, ack_wait_s: int = 5, max_ack_pending: int = 4096) -> "Consumer":
+        """The durable reader of that name of all events, from the first one it has not acknowledged.
+
+        What a reader took and did not acknowledge, since it was killed or its database was gone, comes again
+        after `ack_wait_s`.
+        """
         config = ConsumerConfig(
             name=durable,
             durable_name=durable,

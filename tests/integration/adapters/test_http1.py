@@ -132,6 +132,25 @@ async def test_a_request_is_not_sent_twice_unless_it_is_idempotent() -> None:
         await pool.aclose()
 
 
+@pytest.mark.requirement("GW-10")
+async def test_what_could_not_be_sent_a_second_time_was_sent(tmp_path: Path) -> None:
+    async def die(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if b"/fatal" in request:
+            (tmp_path / "socket").unlink()
+            writer.close()
+        else:
+            writer.write(OK)
+
+    async with raw_unix_server(die, tmp_path / "socket") as address:
+        pool = Pool(address=address, limits=Limits())
+        await get(pool)
+        with pytest.raises(NoAnswer):
+            await pool.send(b"POST", b"/fatal", [], b"{}", 5, idempotent=True)
+        with pytest.raises(ConnectFailed):
+            await get(pool)
+        await pool.aclose()
+
+
 async def test_garbage_and_excess_are_bad_answers() -> None:
     async with raw_server(always(b"nonsense\r\n\r\n")) as server:
         pool = Pool(address=server.address, limits=Limits())
