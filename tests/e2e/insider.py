@@ -45,6 +45,11 @@ def rows(ready: dict[str, Any]) -> dict[str, int]:
     return asyncio.run(_rows(ready))
 
 
+def rows_of(ready: dict[str, Any], text: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What the database answers to a question that goes past every service."""
+    return asyncio.run(query(ready, text, *values))
+
+
 async def _rows(ready: dict[str, Any]) -> dict[str, int]:
     counts = ", ".join(f"(SELECT count(*) FROM treasury.{table})" for table in TABLES)
     (found,) = await query(ready, f"SELECT {counts}")
