@@ -37,7 +37,7 @@ class Migration:
 
 
 def load(folder: Traversable) -> list[Migration]:
-    """The steps in a folder, in order. Their numbers run from 1 without a gap."""
+    """The steps in a folder, in the order of their numbers, which begin at 1; a number may be left out."""
     steps = []
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         match = _FILE_NAME.fullmatch(entry.name)
@@ -45,8 +45,9 @@ def load(folder: Traversable) -> list[Migration]:
             down = folder / entry.name.replace(".up.sql", ".down.sql")
             up_text, down_text = entry.read_text("utf-8"), down.read_text("utf-8")
             steps.append(Migration(int(match["version"]), match["name"], up_text, down_text))
-    if [step.version for step in steps] != list(range(1, len(steps) + 1)):
-        raise MigrationRefused(f"the numbers in {folder} do not run from 1 without a gap")
+    versions = [step.version for step in steps]
+    if versions[:1] != [1] or len(set(versions)) != len(versions):
+        raise MigrationRefused(f"the numbers in {folder} do not begin at 1, or one stands twice")
     return steps
 
 
@@ -54,24 +55,33 @@ async def migrate(connection: Connection, schema: str, folder: Traversable, to: 
     """Bring `schema` to step `to` (the last one by default), forward or back; returns the step reached.
 
     The session must be allowed to become `tollhouse_owner`. Running it again changes nothing. Raises
-    `MigrationRefused` when an applied step is missing from the folder or differs from it.
+    `MigrationRefused` when an applied step is missing from the folder, differs from it, or was applied
+    before one that precedes it.
     """
     steps = load(folder)
-    target = len(steps) if to is None else to
+    target = steps[-1].version if to is None else to
     if not await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema):
         await connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER}")
     async with connection.transaction():
         await connection.execute(f"SET LOCAL ROLE {OWNER}")
         await connection.execute(_BOOK.format(schema=schema))
     applied = await connection.fetch(f"SELECT version, sha256 FROM {schema}.migrations ORDER BY version")  # noqa: S608 (a name of ours)
-    for row in applied:
-        if row["version"] > len(steps) or row["sha256"] != steps[row["version"] - 1].sha256:
-            raise MigrationRefused(f"step {row['version']} of {schema} was applied from another file")
-    for step in steps[len(applied) : target]:
-        await _apply(connection, schema, step)
-    for step in reversed(steps[target : len(applied)]):
-        await _revert(connection, schema, step)
+    _refuse_another_history(schema, steps, [(row["version"], row["sha256"]) for row in applied])
+    done = len(applied)
+    for step in steps[done:]:
+        if step.version <= target:
+            await _apply(connection, schema, step)
+    for step in reversed(steps[:done]):
+        if step.version > target:
+            await _revert(connection, schema, step)
     return target
+
+
+def _refuse_another_history(schema: str, steps: list[Migration], applied: list[tuple[int, str]]) -> None:
+    told = [(step.version, step.sha256) for step in steps[: len(applied)]]
+    for position, step in enumerate(applied):
+        if told[position : position + 1] != [step]:
+            raise MigrationRefused(f"step {step[0]} of {schema} was applied from another file")
 
 
 async def _apply(connection: Connection, schema: str, step: Migration) -> None:
