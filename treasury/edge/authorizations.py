@@ -12,6 +12,7 @@ from treasury.core.authorization import AUTHORIZATION, HOLD, Outcome, Request, T
 from treasury.core.intent import FOLLOWS, INTENT, Intent
 from treasury.core.lifecycle import UNBORN
 from treasury.core.money import Money
+from treasury.core.workflow import Workflow
 from treasury.edge import budgets, documents
 from treasury.edge.commit import Answer, Asked, Commit, fresh_id, instant
 from treasury.edge.queries import SQL
@@ -30,16 +31,16 @@ async def authorize(commit: Commit, asked: Asked, warrant: Warrant, intent_id: U
     await commit.use_warrant(warrant, asked, "authorize")
     intent = await find_intent(commit, intent_id)
     word.check_intent(warrant, intent)
-    await commit.lock_workflow(intent.workflow_id)
-    return await _authorize(commit, asked, Request(warrant, intent), terms)
+    workflow = await commit.lock_workflow(intent.workflow_id)
+    return await _authorize(commit, asked, _request(workflow, warrant, intent), terms)
 
 
 async def spend(commit: Commit, asked: Asked, warrant: Warrant, intent: Intent, terms: Terms) -> Answer:
     """Declare a spend and authorize it in the same commit."""
     await commit.use_warrant(warrant, asked, "authorize")
     word.check_intent(warrant, intent)
-    await _declare(commit, intent)
-    return await _authorize(commit, asked, Request(warrant, intent), terms)
+    workflow = await _declare(commit, intent)
+    return await _authorize(commit, asked, _request(workflow, warrant, intent), terms)
 
 
 async def find_intent(commit: Commit, intent_id: UUID) -> Intent:
@@ -75,9 +76,16 @@ async def move_intent(commit: Commit, intent: Intent, authorization_status: str)
     await commit.connection.execute(SQL.move_intent, commit.tenant, intent.id, status)
 
 
-async def _declare(commit: Commit, intent: Intent) -> None:
+def _request(workflow: Workflow, warrant: Warrant, intent: Intent) -> Request:
+    """What is asked of an active workflow, within its own budget too."""
+    workflow.refuse_unless_active()
+    return Request(workflow.bound(warrant, intent.money.currency), intent)
+
+
+async def _declare(commit: Commit, intent: Intent) -> Workflow:
     await commit.connection.execute(SQL.insert_workflow, commit.tenant, intent.workflow_id)
-    await commit.lock_workflow(intent.workflow_id)
+    workflow = await commit.lock_workflow(intent.workflow_id)
+    workflow.refuse_unless_active()
     created = await commit.connection.fetchval(
         SQL.insert_intent,
         commit.tenant,
@@ -93,6 +101,7 @@ async def _declare(commit: Commit, intent: Intent) -> None:
     if created is None:
         raise Refused("duplicate", "this intent was declared before")
     await commit.tell("treasury.intent_created", intent, policy_version=intent.policy_version)
+    return workflow
 
 
 async def _authorize(commit: Commit, asked: Asked, request: Request, terms: Terms) -> Answer:

@@ -21,6 +21,7 @@ from schemas.ids import digest, new_id
 from schemas.warrant import Act, Warrant
 from treasury.core import warrant as word
 from treasury.core.intent import Intent
+from treasury.core.workflow import Workflow
 from treasury.edge.queries import SQL
 from treasury.errors import NotAuthorized, Refused
 
@@ -60,10 +61,11 @@ class Commit:
     correlation_id: str
     _events: int = field(default=0, init=False)
 
-    async def lock_workflow(self, workflow_id: UUID) -> None:
+    async def lock_workflow(self, workflow_id: UUID) -> Workflow:
         """Wait until nobody else works on this workflow: its events then have one order."""
-        at = await self.connection.fetchval(SQL.lock_workflow, self.tenant, workflow_id)
-        self.at = at
+        row = await one(self.connection, SQL.lock_workflow, self.tenant, workflow_id)
+        self.at = row["at"]
+        return Workflow.of(workflow_id, row["status"], row["budget_cents"], row["budget_currency"])
 
     async def use_warrant(self, warrant: Warrant, asked: Asked, act: Act) -> None:
         """Check whom and what the warrant is for, and use it up; raises `NotAuthorized`."""

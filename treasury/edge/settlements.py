@@ -24,6 +24,7 @@ from treasury.core.execution import (
 from treasury.core.intent import Intent
 from treasury.core.money import Money
 from treasury.core.posting import JournalEntry, payment
+from treasury.core.workflow import Workflow
 from treasury.edge import budgets
 from treasury.edge.authorizations import find_intent, move_intent
 from treasury.edge.commit import Answer, Asked, Commit, fresh_id, instant
@@ -41,6 +42,7 @@ class Held:
     gateway: str
     spend: HeldSpend
     intent: Intent
+    workflow: Workflow
 
     def told(self) -> dict[str, Any]:
         """What every event about a hold says of it, beside its intent."""
@@ -62,6 +64,7 @@ async def execute(
     """Capture an authorized spend, whole or in part, with a warrant for the execution."""
     await commit.use_warrant(warrant, asked, "execute")
     held = await _authorized(commit, warrant, intent_id)
+    held.workflow.refuse_unless_active()
     if warrant.verdict != "approved":
         raise Refused(word.CODE, "policy does not allow this execution")
     capture = execute_held(held.spend, amount_cents, warrant.ceiling_cents, commit.at)
@@ -143,7 +146,7 @@ async def _load(commit: Commit, hold_id: UUID) -> Held:
     workflow_id = await commit.connection.fetchval(SQL.workflow_of_hold, commit.tenant, hold_id)
     if workflow_id is None:
         raise Refused("not_found", "there is no such hold")
-    await commit.lock_workflow(workflow_id)
+    workflow = await commit.lock_workflow(workflow_id)
     row = await one(commit.connection, SQL.hold, commit.tenant, hold_id)
     spend = HeldSpend(
         row["authorization_status"],
@@ -154,7 +157,7 @@ async def _load(commit: Commit, hold_id: UUID) -> Held:
         row["expires_at"],
     )
     intent = await find_intent(commit, row["intent_id"])
-    return Held(hold_id, row["authorization_id"], row["decision_id"], row["gateway"], spend, intent)
+    return Held(hold_id, row["authorization_id"], row["decision_id"], row["gateway"], spend, intent, workflow)
 
 
 async def _capture(commit: Commit, held: Held, capture: Capture, recipient_account: str) -> Answer:

@@ -34,9 +34,16 @@ VALUES ($1, $2)
 ON CONFLICT DO NOTHING;
 
 -- name: lock_workflow
-SELECT clock_timestamp() AS at
+SELECT
+    locked.*,
+    clock_timestamp() AS at
 FROM (
-    SELECT w.id FROM treasury.workflows AS w
+    SELECT
+        w.id,
+        w.status,
+        w.budget_cents,
+        w.budget_currency
+    FROM treasury.workflows AS w
     WHERE w.tenant_id = $1 AND w.id = $2
     FOR NO KEY UPDATE
 ) AS locked;
