@@ -7,6 +7,7 @@ Read in the order of a call's life:
     currency      ISO 4217 codes and their exponents; the largest amount
     decision      what is asked of policy, and what policy answers
     spend         what an agent may ask of the treasury, and what it answers
+    workflow      what an operator may ask about workflows
     warrant       the gateway's signed word to the treasury
     record        what the gateway writes to its journal
     codes         every code that a refusal or an error can carry, with its HTTP status

@@ -32,6 +32,8 @@ STATUS: Final[dict[str, int]] = {
     "authorization_not_approved": 409,
     "authorization_expired": 409,
     "authorization_voided": 409,
+    "workflow_finished": 409,
+    "case_resolved": 409,
     "idempotency_in_flight": 409,
     "duplicate": 409,
     "idempotency_mismatch": 422,

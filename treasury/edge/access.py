@@ -57,12 +57,13 @@ class Operator(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, for whom. `principal` None reads everything of the tenant (an operator)."""
+    """Who asks, for whom. `principal` None reads everything of the tenant: `operator` says who that is."""
 
     tenant: str
     principal: str | None
     gateway: Gateway | None
     key: OKPKey | None
+    operator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Access:
         operator = self._known.operators.get(shown)
         if operator is not None:
             _refuse_other_tenant(tenant or operator.tenant, (operator.tenant,))
-            return Caller(operator.tenant, None, None, None)
+            return Caller(operator.tenant, None, None, None, operator.id)
         if shown not in self._known.gateways:
             raise NotAuthorized("token_invalid", "this token opens nothing here")
         gateway, key = self._known.gateways[shown]

