@@ -1,7 +1,6 @@
 """How a hold ends: executed, captured, voided, unknown, or expired. Each is one commit."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from treasury.core.execution import (
 )
 from treasury.core.intent import Intent
 from treasury.core.money import Money
-from treasury.core.posting import JournalEntry, payment
+from treasury.core.posting import payment
 from treasury.core.workflow import Workflow
 from treasury.edge import budgets
 from treasury.edge.authorizations import find_intent, move_intent
@@ -110,6 +109,17 @@ async def mark_unknown(commit: Commit, asked: Asked, hold_id: UUID) -> Answer:
     return Answer(200, {"hold_id": str(hold_id), "status": "unknown"})
 
 
+async def reconcile(commit: Commit, hold_id: UUID, amount_cents: int | None) -> None:
+    """Settle a hold of unknown outcome as a provider's statement tells: captured, or with None voided."""
+    held = await _load(commit, hold_id)
+    if held.spend.hold_status != "unknown":
+        raise Refused("duplicate", f"the hold is {held.spend.hold_status} already")
+    if amount_cents is None:
+        await _release(commit, held, "voided", "treasury.voided")
+    else:
+        await _capture(commit, held, settle(held.spend, amount_cents), held.intent.payee)
+
+
 async def expire(commit: Commit, hold_id: UUID) -> None:
     """End a hold whose time is up, unless somebody settled it meanwhile."""
     held = await _load(commit, hold_id)
@@ -164,11 +174,22 @@ async def _capture(commit: Commit, held: Held, capture: Capture, recipient_accou
     entry = payment(recipient_account, Money(capture.amount_cents, held.intent.money.currency))
     entry_id, execution_id = fresh_id(), fresh_id()
     states = await budgets.lock_charged(commit, held.hold_id)
-    await _post(commit, held, entry, entry_id)
-    executed_at = await _keep_execution(commit, held, entry, execution_id, entry_id)
     status = HOLD.step(held.spend.hold_status, "captured") if capture.closes else held.spend.hold_status
-    await commit.connection.execute(
-        SQL.change_hold, commit.tenant, held.hold_id, status, capture.amount_cents
+    executed_at = await commit.connection.fetchval(
+        SQL.capture,
+        commit.tenant,
+        entry_id,
+        held.intent.workflow_id,
+        held.authorization_id,
+        capture.amount_cents,
+        entry.money.currency,
+        fresh_id(),
+        entry.debited,
+        fresh_id(),
+        entry.credited,
+        execution_id,
+        held.hold_id,
+        status,
     )
     if capture.closes:
         await _move(commit, held, "executed")
@@ -195,49 +216,6 @@ async def _capture(commit: Commit, held: Held, capture: Capture, recipient_accou
     }
     await commit.tell("treasury.executed", held.intent, **held.told(), **told)
     return Answer(200, document)
-
-
-async def _keep_execution(
-    commit: Commit, held: Held, entry: JournalEntry, execution_id: UUID, entry_id: UUID
-) -> datetime:
-    executed_at: datetime = await commit.connection.fetchval(
-        SQL.insert_execution,
-        commit.tenant,
-        execution_id,
-        held.hold_id,
-        held.authorization_id,
-        held.intent.workflow_id,
-        entry_id,
-        entry.money.amount_cents,
-        entry.money.currency,
-        entry.debited,
-    )
-    return executed_at
-
-
-async def _post(commit: Commit, held: Held, entry: JournalEntry, entry_id: UUID) -> None:
-    workflow_id, money = held.intent.workflow_id, entry.money
-    await commit.connection.execute(
-        SQL.insert_entry,
-        commit.tenant,
-        entry_id,
-        workflow_id,
-        held.authorization_id,
-        money.amount_cents,
-        money.currency,
-    )
-    await commit.connection.execute(
-        SQL.insert_postings,
-        commit.tenant,
-        entry_id,
-        workflow_id,
-        held.authorization_id,
-        [fresh_id() for _ in entry.postings],
-        [posting.account for posting in entry.postings],
-        [posting.direction for posting in entry.postings],
-        [posting.money.amount_cents for posting in entry.postings],
-        [posting.money.currency for posting in entry.postings],
-    )
 
 
 async def _release(commit: Commit, held: Held, status: str, event_type: str) -> None:
