@@ -11,7 +11,7 @@ from treasury.core.money import Money
 
 INTENT: Final = lifecycle(
     "intent",
-    born="intent_created",
+    born="intent_created pending authorized denied",
     intent_created="pending authorized denied",
     pending="authorized denied expired voided",
     authorized="executed voided expired",

@@ -203,34 +203,39 @@ UPDATE treasury.holds
 SET status = $3, captured_cents = captured_cents + $4
 WHERE tenant_id = $1 AND id = $2;
 
--- name: insert_entry
-INSERT INTO treasury.journal_entries (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
-VALUES ($1, $2, $3, $4, $5, $6);
+-- name: capture
+WITH posted AS (
+    INSERT INTO treasury.journal_entries
+    (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
+    VALUES ($1, $2, $3, $4, $5, $6)
+),
 
--- name: insert_postings
-INSERT INTO treasury.postings (
-    tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents, currency
-)
-SELECT
-    $1,
-    posted.id,
-    $2,
-    $3,
-    $4,
-    posted.account,
-    posted.direction,
-    posted.amount_cents,
-    posted.currency
-FROM unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[])
-    AS posted (id, account, direction, amount_cents, currency);
+sides AS (
+    INSERT INTO treasury.postings (
+        tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents,
+        currency
+    )
+    VALUES
+    ($1, $7, $2, $3, $4, $8, 'debit', $5, $6),
+    ($1, $9, $2, $3, $4, $10, 'credit', $5, $6)
+),
 
--- name: insert_execution
-INSERT INTO treasury.executions (
-    tenant_id, id, hold_id, authorization_id, workflow_id, journal_entry_id, amount_cents, currency,
-    recipient_account
+executed AS (
+    INSERT INTO treasury.executions (
+        tenant_id, id, hold_id, authorization_id, workflow_id, journal_entry_id, amount_cents, currency,
+        recipient_account
+    )
+    VALUES ($1, $11, $12, $4, $3, $2, $5, $6, $8)
+    RETURNING executed_at
+),
+
+held AS (
+    UPDATE treasury.holds
+    SET status = $13, captured_cents = captured_cents + $5
+    WHERE tenant_id = $1 AND id = $12
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-RETURNING executed_at;
+
+SELECT executed_at FROM executed;
 
 -- name: insert_event
 INSERT INTO treasury.outbox (tenant_id, event_id, workflow_id, ordinal, event)

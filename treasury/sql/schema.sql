@@ -551,6 +551,598 @@ CREATE TABLE treasury.relay_position (
 
 GRANT SELECT, INSERT, UPDATE ON treasury.relay_position TO tollhouse_relay;
 
+-- The same invariants, checked once a statement instead of once a row, since many commands are written at
+-- once. A journal entry is whole in the statement that posts it: its postings, its execution and what its hold
+-- says was captured come in one statement, at whose end all of them are looked at.
+
+-- A spend may be declared and authorized in one go.
+INSERT INTO treasury.transitions (noun, from_status, to_status) VALUES
+('intent', '', 'pending'),
+('intent', '', 'authorized'),
+('intent', '', 'denied');
+
+DROP TRIGGER transition ON treasury.intents;
+DROP TRIGGER transition ON treasury.authorizations;
+DROP TRIGGER transition ON treasury.holds;
+DROP TRIGGER balanced ON treasury.journal_entries;
+DROP TRIGGER balanced ON treasury.postings;
+DROP TRIGGER authorized ON treasury.executions;
+DROP TRIGGER captured ON treasury.executions;
+DROP TRIGGER captured ON treasury.holds;
+DROP TRIGGER within_limit ON treasury.budgets;
+DROP FUNCTION treasury.check_new_entry();
+DROP FUNCTION treasury.check_entry_of_posting();
+DROP FUNCTION treasury.check_entry(text, uuid);
+DROP FUNCTION treasury.check_execution();
+DROP FUNCTION treasury.check_capture();
+DROP FUNCTION treasury.check_budget();
+
+-- Nothing asks by these.
+DROP INDEX treasury.intents_of_workflow;
+DROP INDEX treasury.holds_by_status;
+DROP INDEX treasury.charges_of_budget;
+
+-- A state follows another only as treasury.transitions says; the noun is the trigger's argument.
+CREATE FUNCTION treasury.check_births() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    states text[] := ARRAY(
+        SELECT t.to_status FROM treasury.transitions AS t
+        WHERE t.noun = tg_argv[0] AND t.from_status = ''
+    );
+    broken text;
+BEGIN
+    SELECT b.status INTO broken FROM born AS b WHERE b.status <> ALL (states) LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION '% cannot go from "" to "%"', tg_argv[0], broken USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION treasury.check_steps() RETURNS trigger
+LANGUAGE plpgsql SET enable_nestloop = off AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT o.status AS from_status, n.status AS to_status INTO broken
+    FROM after_step AS n
+    LEFT JOIN before_step AS o ON n.tenant_id = o.tenant_id AND n.id = o.id
+    LEFT JOIN treasury.transitions AS t
+        ON t.noun = tg_argv[0] AND o.status = t.from_status AND n.status = t.to_status
+    WHERE o.status IS DISTINCT FROM n.status AND t.noun IS NULL
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION '% cannot go from "%" to "%"', tg_argv[0], broken.from_status, broken.to_status
+            USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER born AFTER INSERT ON treasury.intents
+REFERENCING NEW TABLE AS born
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_births('intent');
+
+CREATE TRIGGER born AFTER INSERT ON treasury.authorizations
+REFERENCING NEW TABLE AS born
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_births('authorization');
+
+CREATE TRIGGER born AFTER INSERT ON treasury.holds
+REFERENCING NEW TABLE AS born
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_births('hold');
+
+CREATE TRIGGER transition AFTER UPDATE ON treasury.intents
+REFERENCING OLD TABLE AS before_step NEW TABLE AS after_step
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_steps('intent');
+
+CREATE TRIGGER transition AFTER UPDATE ON treasury.authorizations
+REFERENCING OLD TABLE AS before_step NEW TABLE AS after_step
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_steps('authorization');
+
+CREATE TRIGGER transition AFTER UPDATE ON treasury.holds
+REFERENCING OLD TABLE AS before_step NEW TABLE AS after_step
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_steps('hold');
+
+-- An entry has postings and an execution. Both come with it, so the next two checks look at them.
+CREATE FUNCTION treasury.check_entries() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken uuid;
+BEGIN
+    SELECT e.id INTO broken
+    FROM posted AS e
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM treasury.postings AS p
+            WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+        )
+        OR NOT EXISTS (
+            SELECT 1 FROM treasury.executions AS x
+            WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
+        )
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION 'entry % is not whole: it has no postings, or no execution behind it', broken
+            USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER whole AFTER INSERT ON treasury.journal_entries
+REFERENCING NEW TABLE AS posted
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_entries();
+
+-- An entry's debits and credits both are the amount that it declared, whatever was added to it.
+CREATE FUNCTION treasury.check_postings() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT e.id, e.amount_cents, s.debits, s.credits INTO broken
+    FROM (SELECT DISTINCT p.tenant_id, p.journal_entry_id FROM posted AS p) AS touched
+    INNER JOIN treasury.journal_entries AS e
+        ON touched.tenant_id = e.tenant_id AND touched.journal_entry_id = e.id
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(sum(p.amount_cents) FILTER (WHERE p.direction = 'debit'), 0) AS debits,
+            coalesce(sum(p.amount_cents) FILTER (WHERE p.direction = 'credit'), 0) AS credits
+        FROM treasury.postings AS p
+        WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+    ) AS s
+    WHERE s.debits <> e.amount_cents OR s.credits <> e.amount_cents
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION 'entry % declares % but has debits of % and credits of %',
+            broken.id, broken.amount_cents, broken.debits, broken.credits USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER balanced AFTER INSERT ON treasury.postings
+REFERENCING NEW TABLE AS posted
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_postings();
+
+-- An execution is of its entry's amount, and its hold says that this much was captured.
+CREATE FUNCTION treasury.check_executions() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT
+        x.id, x.amount_cents, e.amount_cents AS posted, h.captured_cents, s.executed INTO broken
+    FROM executed AS x
+    INNER JOIN treasury.journal_entries AS e ON x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
+    INNER JOIN treasury.holds AS h ON x.tenant_id = h.tenant_id AND x.hold_id = h.id
+    CROSS JOIN LATERAL (
+        SELECT sum(o.amount_cents) AS executed
+        FROM treasury.executions AS o
+        WHERE o.tenant_id = x.tenant_id AND o.hold_id = x.hold_id
+    ) AS s
+    WHERE x.amount_cents <> e.amount_cents OR h.captured_cents <> s.executed
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION 'execution % of % has an entry of %; its hold says % captured, its executions %',
+            broken.id, broken.amount_cents, broken.posted, broken.captured_cents, broken.executed
+            USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER whole AFTER INSERT ON treasury.executions
+REFERENCING NEW TABLE AS executed
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_executions();
+
+-- Money is captured only from a hold that was open and in time, of an authorization that is approved, and
+-- only what is executed. What becomes of the authorization is written after.
+CREATE FUNCTION treasury.check_captures() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT n.id, o.status, n.captured_cents INTO broken
+    FROM after_step AS n
+    LEFT JOIN before_step AS o ON n.tenant_id = o.tenant_id AND n.id = o.id
+    WHERE
+        n.captured_cents IS DISTINCT FROM o.captured_cents
+        AND (
+            o.status IN ('placed', 'unknown')
+            AND (o.unsettled = 'unknown' OR o.expires_at > clock_timestamp())
+            AND EXISTS (
+                SELECT 1 FROM treasury.authorizations AS a
+                WHERE a.tenant_id = n.tenant_id AND a.id = n.authorization_id AND a.status = 'approved'
+            )
+            AND n.captured_cents = (
+                SELECT coalesce(sum(x.amount_cents), 0) FROM treasury.executions AS x
+                WHERE x.tenant_id = n.tenant_id AND x.hold_id = n.id
+            )
+        ) IS NOT TRUE
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION 'no approved authorization with an open hold stands behind the capture of hold % (%)',
+            broken.id, broken.status USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER captured AFTER UPDATE ON treasury.holds
+REFERENCING OLD TABLE AS before_step NEW TABLE AS after_step
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_captures();
+
+CREATE FUNCTION treasury.refuse_captured_hold() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'hold % is new and has captured % already', new.id, new.captured_cents
+        USING ERRCODE = 'TL001';
+END
+$$;
+
+CREATE TRIGGER nothing_captured BEFORE INSERT ON treasury.holds
+FOR EACH ROW WHEN (new.captured_cents <> 0) EXECUTE FUNCTION treasury.refuse_captured_hold();
+
+-- A budget may be above a limit that was lowered; it may never rise above its limit.
+CREATE FUNCTION treasury.refuse_rise() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'budget % of % would rise to % of %',
+        new.budget_key, new.window_start, new.held_cents::numeric + new.captured_cents, new.limit_cents
+        USING ERRCODE = 'TL001';
+END
+$$;
+
+CREATE TRIGGER born_within_limit BEFORE INSERT ON treasury.budgets
+FOR EACH ROW WHEN (new.held_cents::numeric + new.captured_cents > new.limit_cents)
+EXECUTE FUNCTION treasury.refuse_rise();
+
+CREATE TRIGGER within_limit BEFORE UPDATE ON treasury.budgets
+FOR EACH ROW WHEN (
+    new.held_cents::numeric + new.captured_cents > new.limit_cents
+    AND new.held_cents::numeric + new.captured_cents > old.held_cents::numeric + old.captured_cents
+)
+EXECUTE FUNCTION treasury.refuse_rise();
+
+REVOKE ALL ON FUNCTION
+treasury.check_births(),
+treasury.check_steps(),
+treasury.check_entries(),
+treasury.check_postings(),
+treasury.check_executions(),
+treasury.check_captures(),
+treasury.refuse_captured_hold(),
+treasury.refuse_rise()
+FROM public;
+
+-- Rows on their way in: one array of these a table, so that a statement writes any number of commands.
+
+CREATE TYPE treasury.new_warrant AS (
+    tenant_id text,
+    id uuid,
+    gateway text,
+    act text,
+    intent_id uuid,
+    decision_id text,
+    expires_at timestamptz
+);
+
+CREATE TYPE treasury.new_intent AS (
+    tenant_id text,
+    id uuid,
+    workflow_id uuid,
+    amount_cents bigint,
+    currency text,
+    purpose text,
+    payee text,
+    principal text,
+    policy_version text,
+    status text,
+    created_at timestamptz
+);
+
+CREATE TYPE treasury.new_authorization AS (
+    tenant_id text,
+    id uuid,
+    intent_id uuid,
+    workflow_id uuid,
+    warrant_id uuid,
+    principal text,
+    role text,
+    status text,
+    reasons text,
+    ceiling_cents bigint,
+    currency text,
+    decision_id text,
+    policy_version text,
+    policy_revision text,
+    approval_role text
+);
+
+CREATE TYPE treasury.new_hold AS (
+    tenant_id text,
+    id uuid,
+    authorization_id uuid,
+    workflow_id uuid,
+    principal text,
+    gateway text,
+    amount_cents bigint,
+    currency text,
+    unsettled text,
+    placed_at timestamptz,
+    expires_at timestamptz
+);
+
+CREATE TYPE treasury.new_charge AS (
+    tenant_id text,
+    hold_id uuid,
+    budget_key text,
+    budget_window text,
+    window_start timestamptz,
+    currency text
+);
+
+-- An execution with its journal entry and both postings.
+CREATE TYPE treasury.new_execution AS (
+    tenant_id text,
+    id uuid,
+    hold_id uuid,
+    authorization_id uuid,
+    workflow_id uuid,
+    journal_entry_id uuid,
+    debit_id uuid,
+    credit_id uuid,
+    amount_cents bigint,
+    currency text,
+    debited text,
+    credited text,
+    at timestamptz
+);
+
+CREATE TYPE treasury.changed_status AS (
+    tenant_id text,
+    id uuid,
+    status text
+);
+
+CREATE TYPE treasury.changed_hold AS (
+    tenant_id text,
+    id uuid,
+    status text,
+    captured_cents bigint
+);
+
+CREATE TYPE treasury.budget_state AS (
+    tenant_id text,
+    budget_key text,
+    budget_window text,
+    window_start timestamptz,
+    currency text,
+    limit_cents bigint,
+    held_cents bigint,
+    captured_cents bigint
+);
+
+CREATE TYPE treasury.kept_answer AS (
+    tenant_id text,
+    key text,
+    request_sha256 text,
+    status integer,
+    answer text
+);
+
+CREATE TYPE treasury.new_event AS (
+    tenant_id text,
+    event_id uuid,
+    workflow_id uuid,
+    ordinal integer,
+    event text
+);
+
+-- Statements of providers, what they were matched to, the breaks, and the entries that resolve them.
+
+-- Why an entry was posted. A payment has executions behind it; a reversal names the entry that it takes
+-- back; an adjustment resolves a break; a top-up credits what a provider received.
+ALTER TABLE treasury.journal_entries
+ADD COLUMN kind text NOT NULL DEFAULT 'payment'
+CONSTRAINT entry_kind CHECK (kind IN ('payment', 'reversal', 'adjustment', 'top_up')),
+ADD COLUMN reverses_id uuid,
+ADD CONSTRAINT reversal_names_its_entry CHECK ((kind = 'reversal') = (reverses_id IS NOT NULL)),
+ADD CONSTRAINT reverses FOREIGN KEY (tenant_id, reverses_id, workflow_id, authorization_id, currency)
+REFERENCES treasury.journal_entries (tenant_id, id, workflow_id, authorization_id, currency);
+
+CREATE UNIQUE INDEX one_reversal ON treasury.journal_entries (tenant_id, reverses_id)
+WHERE reverses_id IS NOT NULL;
+
+-- An operator's word, like a gateway's, is good once.
+ALTER TABLE treasury.warrants DROP CONSTRAINT warrants_act_check;
+
+ALTER TABLE treasury.warrants
+ADD CONSTRAINT warrants_act_check CHECK (act IN ('authorize', 'execute', 'void', 'adjust', 'top_up'));
+
+CREATE TABLE treasury.reconciliations (
+    tenant_id text NOT NULL,
+    id uuid NOT NULL,
+    provider text NOT NULL CHECK (provider <> ''),
+    statement_sha256 text NOT NULL,
+    matched integer NOT NULL CHECK (matched >= 0),
+    settled integer NOT NULL CHECK (settled >= 0),
+    repeated integer NOT NULL CHECK (repeated >= 0),
+    operator text NOT NULL CHECK (operator <> ''),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, provider, statement_sha256),
+    FOREIGN KEY (tenant_id, id) REFERENCES treasury.workflows (tenant_id, id)
+);
+
+CREATE TABLE treasury.statement_lines (
+    tenant_id text NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    number integer NOT NULL CHECK (number > 0),
+    provider text NOT NULL,
+    identity text NOT NULL,
+    reference text NOT NULL,
+    amount_cents treasury.amount_cents NOT NULL,
+    currency treasury.currency NOT NULL,
+    stated_at timestamptz,
+    PRIMARY KEY (tenant_id, reconciliation_id, number),
+    FOREIGN KEY (tenant_id, reconciliation_id) REFERENCES treasury.reconciliations (tenant_id, id)
+);
+
+CREATE INDEX statement_lines_by_identity ON treasury.statement_lines (tenant_id, provider, identity);
+
+-- An execution is matched once.
+CREATE TABLE treasury.matched_executions (
+    tenant_id text NOT NULL,
+    execution_id uuid NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    line_number integer NOT NULL,
+    PRIMARY KEY (tenant_id, execution_id),
+    FOREIGN KEY (tenant_id, execution_id) REFERENCES treasury.executions (tenant_id, id),
+    FOREIGN KEY (tenant_id, reconciliation_id, line_number)
+    REFERENCES treasury.statement_lines (tenant_id, reconciliation_id, number)
+);
+
+CREATE TABLE treasury.breaks (
+    tenant_id text NOT NULL,
+    id uuid NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    kind text NOT NULL CHECK (
+        kind IN (
+            'missing_in_ledger',
+            'missing_in_statement',
+            'amount_differs',
+            'currency_differs',
+            'duplicate_line'
+        )
+    ),
+    line_number integer,
+    reference text NOT NULL,
+    amount_cents treasury.amount_cents NOT NULL,
+    currency treasury.currency NOT NULL,
+    ledger_cents bigint,
+    hold_id uuid,
+    execution_ids uuid[] NOT NULL,
+    status text NOT NULL,
+    action text CHECK (action IN ('accept', 'reverse', 'correct', 'post', 'capture', 'void')),
+    note text,
+    resolved_by text,
+    resolved_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, reconciliation_id) REFERENCES treasury.reconciliations (tenant_id, id),
+    FOREIGN KEY (tenant_id, hold_id) REFERENCES treasury.holds (tenant_id, id),
+    CHECK ((status = 'resolved') = (action IS NOT NULL)),
+    CHECK ((status = 'resolved') = (resolved_by IS NOT NULL AND resolved_at IS NOT NULL))
+);
+
+CREATE INDEX breaks_of_reconciliation ON treasury.breaks (tenant_id, reconciliation_id, id);
+
+CREATE INDEX breaks_of_hold ON treasury.breaks (tenant_id, hold_id);
+
+-- The entries that resolved a break.
+CREATE TABLE treasury.break_entries (
+    tenant_id text NOT NULL,
+    journal_entry_id uuid NOT NULL,
+    break_id uuid NOT NULL,
+    amount_cents treasury.amount_cents NOT NULL,
+    PRIMARY KEY (tenant_id, journal_entry_id),
+    FOREIGN KEY (tenant_id, journal_entry_id) REFERENCES treasury.journal_entries (tenant_id, id),
+    FOREIGN KEY (tenant_id, break_id) REFERENCES treasury.breaks (tenant_id, id)
+);
+
+CREATE INDEX entries_of_break ON treasury.break_entries (tenant_id, break_id);
+
+INSERT INTO treasury.transitions (noun, from_status, to_status) VALUES
+('break', '', 'open'),
+('break', 'open', 'resolved');
+
+CREATE TRIGGER transition BEFORE INSERT OR UPDATE ON treasury.breaks
+FOR EACH ROW EXECUTE FUNCTION treasury.check_transition('break');
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON treasury.reconciliations
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.refuse_change();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON treasury.statement_lines
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.refuse_change();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON treasury.matched_executions
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.refuse_change();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON treasury.break_entries
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.refuse_change();
+
+-- An entry has postings, and a payment an execution. They come with it, so the checks of these look at them.
+CREATE OR REPLACE FUNCTION treasury.check_entries() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken uuid;
+BEGIN
+    SELECT e.id INTO broken
+    FROM posted AS e
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM treasury.postings AS p
+            WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+        )
+        OR EXISTS (
+            SELECT 1 FROM treasury.executions AS x
+            WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
+        ) <> (e.kind = 'payment')
+    LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION 'entry % is not whole: it has no postings, or no execution behind it', broken
+            USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- At commit a reversal and an adjustment resolve a break, and a reversal is its entry the other way round.
+CREATE FUNCTION treasury.check_compensation() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM treasury.break_entries AS b
+        WHERE b.tenant_id = new.tenant_id AND b.journal_entry_id = new.id AND b.amount_cents = new.amount_cents
+    ) THEN
+        RAISE EXCEPTION 'entry % resolves no break', new.id USING ERRCODE = 'TL001';
+    END IF;
+    IF new.kind = 'reversal' AND EXISTS (
+        (
+            SELECT p.account, p.direction, p.amount_cents FROM treasury.postings AS p
+            WHERE p.tenant_id = new.tenant_id AND p.journal_entry_id = new.id
+        )
+        EXCEPT ALL
+        (
+            SELECT p.account, CASE p.direction WHEN 'debit' THEN 'credit' ELSE 'debit' END, p.amount_cents
+            FROM treasury.postings AS p
+            WHERE p.tenant_id = new.tenant_id AND p.journal_entry_id = new.reverses_id
+        )
+    ) THEN
+        RAISE EXCEPTION 'entry % is not the reversal of %', new.id, new.reverses_id USING ERRCODE = 'TL001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER compensates AFTER INSERT ON treasury.journal_entries
+DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (new.kind IN ('reversal', 'adjustment'))
+EXECUTE FUNCTION treasury.check_compensation();
+
+REVOKE ALL ON FUNCTION treasury.check_compensation() FROM public;
+
+GRANT SELECT, INSERT ON
+treasury.reconciliations,
+treasury.statement_lines,
+treasury.matched_executions,
+treasury.breaks,
+treasury.break_entries
+TO tollhouse_treasury;
+
+GRANT UPDATE (status, action, note, resolved_by, resolved_at) ON treasury.breaks TO tollhouse_treasury;
+
 -- A workflow has a state, and a budget for its whole life where it was created with one.
 -- What it holds is charged to the budget here as well, so that no path to the tables goes around it.
 

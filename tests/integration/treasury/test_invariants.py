@@ -13,16 +13,30 @@ from treasury.core.intent import INTENT
 
 pytestmark = [pytest.mark.requirement("TRE-08"), pytest.mark.requirement("TRE-10")]
 
-ENTRY = """INSERT INTO treasury.journal_entries
-(tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
-VALUES ('acme', $1, $2, $3, $4, 'USD')"""
 POSTING = """INSERT INTO treasury.postings
 (tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents, currency)
 VALUES ('acme', $1, $2, $3, $4, $5, $6, $7, 'USD')"""
-EXECUTION = """INSERT INTO treasury.executions
-(tenant_id, id, hold_id, authorization_id, workflow_id, journal_entry_id, amount_cents, currency,
- recipient_account)
-VALUES ('acme', $1, $2, $3, $4, $5, $6, 'USD', 'thief')"""
+WHOLE = """WITH posted AS (
+    INSERT INTO treasury.journal_entries
+    (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
+    SELECT 'acme', $1::uuid, $2::uuid, $3::uuid, $4::bigint, 'USD' WHERE NOT $5::boolean
+), sides AS (
+    INSERT INTO treasury.postings (
+        tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents,
+        currency
+    )
+    SELECT 'acme', gen_random_uuid(), $1::uuid, $2::uuid, $3::uuid, 'thief', side.direction, side.cents, 'USD'
+    FROM unnest($6::text[], $7::bigint[]) AS side (direction, cents)
+), executed AS (
+    INSERT INTO treasury.executions (
+        tenant_id, id, hold_id, authorization_id, workflow_id, journal_entry_id, amount_cents, currency,
+        recipient_account
+    )
+    SELECT 'acme', gen_random_uuid(), $8::uuid, $3, $2, $1, $9::bigint, 'USD', 'thief'
+    WHERE $9::bigint IS NOT NULL
+)
+UPDATE treasury.holds SET captured_cents = $10::bigint, status = coalesce($11::text, status)
+WHERE id = $8 AND $10::bigint IS NOT NULL"""
 
 
 class Thief:
@@ -43,26 +57,24 @@ class Thief:
         captured_cents: int | None = None,
         spend: dict[str, Any] | None = None,
         entry_id: str | None = None,
+        hold_status: str | None = None,
     ) -> None:
-        """An entry with these (direction, amount) postings, and what goes with it, in one commit."""
+        """An entry with these (direction, amount) postings, and what goes with it, in one statement."""
         spend = spend or self.approved
-        ids = spend["workflow_id"], spend["authorization_id"]
-        async with self.connection.transaction():
-            if entry_id is None:
-                entry_id = new_id()
-                await self.connection.execute(ENTRY, entry_id, *ids, amount_cents)
-            for direction, cents in postings:
-                await self.connection.execute(POSTING, new_id(), entry_id, *ids, "thief", direction, cents)
-            if executed_cents is not None:
-                await self.connection.execute(
-                    EXECUTION, new_id(), spend["hold_id"], ids[1], ids[0], entry_id, executed_cents
-                )
-            if captured_cents is not None:
-                await self.connection.execute(
-                    "UPDATE treasury.holds SET captured_cents = $2 WHERE id = $1",
-                    spend["hold_id"],
-                    captured_cents,
-                )
+        await self.connection.execute(
+            WHOLE,
+            entry_id or new_id(),
+            spend["workflow_id"],
+            spend["authorization_id"],
+            amount_cents,
+            entry_id is not None,
+            [direction for direction, _ in postings],
+            [cents for _, cents in postings],
+            spend["hold_id"],
+            executed_cents,
+            captured_cents,
+            hold_status,
+        )
 
 
 @pytest.fixture
@@ -110,6 +122,60 @@ async def test_a_balanced_addition_to_an_old_entry_is_refused(thief: Thief) -> N
     with pytest.raises(asyncpg.PostgresError, match="declares 500 but has debits of 507"):
         await thief.post(
             0, [("debit", 7), ("credit", 7)], spend=thief.executed, entry_id=thief.executed["entry_id"]
+        )
+
+
+async def test_an_entry_comes_with_its_postings(thief: Thief) -> None:
+    with pytest.raises(asyncpg.PostgresError, match="is not whole"):
+        await thief.post(100, [], 100, 100)
+
+
+@pytest.mark.requirement("TRE-12")
+@pytest.mark.parametrize("ended", ["expired", "voided", "captured", "out of time"])
+async def test_a_hold_that_has_ended_is_never_captured(
+    thief: Thief, treasury_service: Treasury, ended: str
+) -> None:
+    spend, cents = thief.approved, 100
+    if ended == "out of time":
+        await treasury_service.age_holds()
+    elif ended == "captured":
+        await thief.post(cents, [("debit", cents), ("credit", cents)], cents, cents, hold_status="captured")
+    else:
+        await thief.connection.execute(
+            "UPDATE treasury.holds SET status = $2 WHERE id = $1", spend["hold_id"], ended
+        )
+    captured_cents = 2 * cents if ended == "captured" else cents
+    with pytest.raises(asyncpg.PostgresError, match="no approved authorization with an open hold"):
+        await thief.post(cents, [("debit", cents), ("credit", cents)], cents, captured_cents)
+
+
+@pytest.mark.requirement("TRE-02")
+@pytest.mark.parametrize("status", ["voided", "expired", "executed"])
+async def test_only_an_approved_authorization_is_captured(thief: Thief, status: str) -> None:
+    await thief.connection.execute(
+        "UPDATE treasury.authorizations SET status = $2 WHERE id = $1",
+        thief.approved["authorization_id"],
+        status,
+    )
+    with pytest.raises(asyncpg.PostgresError, match="no approved authorization"):
+        await thief.post(1_000, [("debit", 1_000), ("credit", 1_000)], 1_000, 1_000)
+
+
+@pytest.mark.requirement("TRE-12")
+async def test_nothing_is_captured_that_was_not_executed(thief: Thief) -> None:
+    for captured_cents in (1, 1_000):
+        with pytest.raises(asyncpg.PostgresError, match="no approved authorization"):
+            await thief.connection.execute(
+                "UPDATE treasury.holds SET captured_cents = $2 WHERE id = $1",
+                thief.approved["hold_id"],
+                captured_cents,
+            )
+    columns = """tenant_id, authorization_id, workflow_id, principal, gateway, amount_cents, currency,
+        unsettled, placed_at, expires_at"""
+    with pytest.raises(asyncpg.PostgresError, match="is new and has captured"):
+        await thief.connection.execute(
+            f"INSERT INTO treasury.holds (id, status, captured_cents, {columns})"
+            f" SELECT gen_random_uuid(), 'placed', 1, {columns} FROM treasury.holds LIMIT 1"
         )
 
 

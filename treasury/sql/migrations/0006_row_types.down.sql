@@ -1,0 +1,11 @@
+DROP TYPE treasury.new_event;
+DROP TYPE treasury.kept_answer;
+DROP TYPE treasury.budget_state;
+DROP TYPE treasury.changed_hold;
+DROP TYPE treasury.changed_status;
+DROP TYPE treasury.new_execution;
+DROP TYPE treasury.new_charge;
+DROP TYPE treasury.new_hold;
+DROP TYPE treasury.new_authorization;
+DROP TYPE treasury.new_intent;
+DROP TYPE treasury.new_warrant;
