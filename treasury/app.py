@@ -14,7 +14,7 @@ from adapters.metrics import Metrics
 from adapters.postgres import Database
 from adapters.telemetry import configure_logging
 from treasury.config import Settings
-from treasury.edge import answers, api, health, views, workflows
+from treasury.edge import answers, api, health, reconciliation_routes, views, workflows
 from treasury.edge.access import Access
 from treasury.edge.house import House
 from treasury.edge.sweep import sweep_forever
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Tollhouse treasury", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     answers.install(app, settings.retry_after_s)
-    for part in (api, views, workflows, health):
+    for part in (api, views, workflows, reconciliation_routes, health):
         app.include_router(part.router)
     app.add_middleware(_Measured, metrics=metrics)
     app.add_middleware(answers.Correlated)

@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     sweep_interval_ms: int = Field(1_000, ge=10, description="How often holds are looked through for expiry.")
     sweep_batch_max: int = Field(200, ge=1, description="Holds ended in one round.")
 
+    # reconciliation
+    statement_bytes_max: int = Field(8_388_608, ge=1_024, description="Size of a provider's statement.")
+    statement_lines_max: int = Field(20_000, ge=1, description="Lines of a provider's statement.")
+
     # PostgreSQL
     postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_treasury.")
     postgres_pool_size: int = Field(8, ge=1, le=8, description="Sessions with PostgreSQL.")

@@ -52,14 +52,14 @@ class _StrictRequest(Request):
     """A request whose body is bounded, and JSON that can be read in one way only."""
 
     async def body(self) -> bytes:
-        limits = self.app.state.settings
+        bytes_max = getattr(self.app.state.settings, self.scope["body_limit"])
         if hasattr(self, "_body"):
             return self._body
         received = bytearray()
         async for piece in self.stream():
             received += piece
-            if len(received) > limits.body_bytes_max:
-                raise HTTPException(413, f"a body has at most {limits.body_bytes_max} bytes")
+            if len(received) > bytes_max:
+                raise HTTPException(413, f"a body has at most {bytes_max} bytes")
         self._body = bytes(received)
         return self._body
 
@@ -71,13 +71,16 @@ class _StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body with `schemas.strict_json`."""
+    """A route that reads its body with `schemas.strict_json`; `limit` names the setting that bounds it."""
+
+    limit = "body_bytes_max"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, given a strict request."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
+            request.scope["body_limit"] = self.limit
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return handle_strictly

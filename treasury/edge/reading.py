@@ -73,13 +73,13 @@ class Reader:
         rows = await self._connection.fetch(
             SQL.list_holds, self._tenant, self._principal, status, after, page.limit + 1
         )
-        return _listed(rows, page, documents.hold, lambda row: [str(row["id"])])
+        return listed(rows, page, documents.hold, lambda row: [str(row["id"])])
 
     async def budgets(self, page: Page) -> Document:
         """Every window of every budget that was ever charged."""
         after = page.key(str, str, datetime.fromisoformat, str)
         rows = await self._connection.fetch(SQL.list_budgets, self._tenant, *after, page.limit + 1)
-        return _listed(rows, page, documents.budget, _budget_key)
+        return listed(rows, page, documents.budget, _budget_key)
 
     async def workflow_balance(self, workflow_id: UUID) -> Document:
         """What a workflow moved and holds; `Refused` (not_found) for one that never declared a spend."""
@@ -94,7 +94,7 @@ class Reader:
         rows = await self._connection.fetch(
             SQL.list_postings, self._tenant, workflow_id, account, *after, page.limit + 1
         )
-        return _listed(rows, page, documents.posting, lambda row: [instant(row["posted_at"]), str(row["id"])])
+        return listed(rows, page, documents.posting, lambda row: [instant(row["posted_at"]), str(row["id"])])
 
     async def trial_balance(self) -> Document:
         """Debits and credits of every account."""
@@ -108,12 +108,13 @@ def _budget_key(row: asyncpg.Record) -> list[str]:
     return [row["budget_key"], row["budget_window"], instant(row["window_start"]), row["currency"]]
 
 
-def _listed(
+def listed(
     rows: list[asyncpg.Record],
     page: Page,
     document: Callable[[asyncpg.Record], Document],
     key: Callable[[asyncpg.Record], list[str]],
 ) -> Document:
+    """A page of rows, of which one more than its limit was asked for; `key` is what its cursor keeps."""
     items, more = rows[: page.limit], rows[page.limit :]
     cursor = base64.urlsafe_b64encode(orjson.dumps(key(items[-1]))).decode() if more else None
     return {"items": [document(row) for row in items], "next_cursor": cursor}

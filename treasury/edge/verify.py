@@ -18,11 +18,16 @@ CHECKS: Final[dict[str, str]] = {
     "entries_balance": "debits and credits of every entry are its amount",
     "postings_have_entries": "every posting belongs to an entry of its workflow",
     "entries_have_authorizations": "every entry has an authorization",
-    "executions_match_entries": "every entry has its execution",
+    "executions_match_entries": "every payment has its execution, and nothing else has one",
+    "compensations": "reversals are their entries turned round, adjustments resolve a break",
+    "matches": "statements' lines are of what they were matched to",
     "account_balances": "balances are the sums of the postings",
-    "holds_match_executions": "holds captured what was executed, never more than they held",
+    "holds_match_executions": "holds are of their intents' amounts and captured what was executed",
     "budgets": "budgets are the sums of their holds",
     "states": "holds stand where their authorizations stand",
+    "intents": "intents stand where their latest authorizations stand",
+    "idempotency": "every kept answer names what it did",
+    "outbox_itself": "events say what their rows say, and what was executed",
     "outbox": "everything that happened was told",
 }
 

@@ -62,8 +62,56 @@ SELECT
     coalesce(x.amount_cents::text, 'no execution') AS found
 FROM treasury.journal_entries AS e
 FULL JOIN treasury.executions AS x ON e.tenant_id = x.tenant_id AND e.id = x.journal_entry_id
-WHERE e.amount_cents IS DISTINCT FROM x.amount_cents
+WHERE
+    x.amount_cents IS DISTINCT FROM CASE WHEN e.kind = 'payment' THEN e.amount_cents END
+    OR x.currency <> e.currency
 ORDER BY e.posted_at, e.id
+LIMIT 1;
+
+-- name: compensations
+SELECT
+    e.tenant_id,
+    e.id::text AS place,
+    concat('a ', e.kind, ' that resolves a break') AS expected,
+    CASE WHEN b.break_id IS NULL THEN 'none' ELSE 'other postings than its entry turned round' END AS found
+FROM treasury.journal_entries AS e
+LEFT JOIN treasury.break_entries AS b
+    ON e.tenant_id = b.tenant_id AND e.id = b.journal_entry_id AND e.amount_cents = b.amount_cents
+WHERE
+    e.kind IN ('reversal', 'adjustment')
+    AND (
+        b.break_id IS NULL
+        OR EXISTS (
+            SELECT 1
+            FROM treasury.postings AS p
+            LEFT JOIN treasury.postings AS o
+                ON
+                    p.tenant_id = o.tenant_id
+                    AND o.journal_entry_id = e.reverses_id
+                    AND p.account = o.account
+                    AND p.direction <> o.direction
+                    AND p.amount_cents = o.amount_cents
+            WHERE
+                p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+                AND e.kind = 'reversal' AND o.id IS NULL
+        )
+    )
+ORDER BY e.posted_at, e.id
+LIMIT 1;
+
+-- name: matches
+SELECT
+    l.tenant_id,
+    concat(l.reconciliation_id, ' line ', l.number) AS place,
+    concat(l.amount_cents, ' ', l.currency) AS expected,
+    concat(sum(x.amount_cents), ' ', min(x.currency::text)) AS found
+FROM treasury.statement_lines AS l
+INNER JOIN treasury.matched_executions AS m
+    ON l.tenant_id = m.tenant_id AND l.reconciliation_id = m.reconciliation_id AND l.number = m.line_number
+LEFT JOIN treasury.executions AS x ON m.tenant_id = x.tenant_id AND m.execution_id = x.id
+GROUP BY l.tenant_id, l.reconciliation_id, l.number
+HAVING sum(x.amount_cents) IS DISTINCT FROM l.amount_cents::numeric OR min(x.currency::text) <> l.currency
+ORDER BY l.reconciliation_id, l.number
 LIMIT 1;
 
 -- name: account_balances
@@ -92,9 +140,11 @@ LIMIT 1;
 SELECT
     h.tenant_id,
     h.id::text AS place,
-    h.captured_cents::text AS found,
-    coalesce(x.executed, 0)::text AS expected
+    concat(i.amount_cents, ' ', i.currency, ' held, ', coalesce(x.executed, 0), ' captured') AS expected,
+    concat(h.amount_cents, ' ', h.currency, ' held, ', h.captured_cents, ' captured') AS found
 FROM treasury.holds AS h
+INNER JOIN treasury.authorizations AS a ON h.tenant_id = a.tenant_id AND h.authorization_id = a.id
+INNER JOIN treasury.intents AS i ON a.tenant_id = i.tenant_id AND a.intent_id = i.id
 LEFT JOIN (
     SELECT
         tenant_id,
@@ -103,7 +153,10 @@ LEFT JOIN (
     FROM treasury.executions
     GROUP BY tenant_id, hold_id
 ) AS x ON h.tenant_id = x.tenant_id AND h.id = x.hold_id
-WHERE h.captured_cents <> coalesce(x.executed, 0) OR h.captured_cents > h.amount_cents
+WHERE
+    h.captured_cents <> coalesce(x.executed, 0)
+    OR h.amount_cents <> i.amount_cents
+    OR h.currency <> i.currency
 ORDER BY h.placed_at, h.id
 LIMIT 1;
 
@@ -146,9 +199,11 @@ SELECT
     concat('a hold that goes with ', a.status) AS expected,
     coalesce(h.status, 'none') AS found
 FROM treasury.authorizations AS a
+INNER JOIN treasury.warrants AS w ON a.tenant_id = w.tenant_id AND a.warrant_id = w.id
 LEFT JOIN treasury.holds AS h ON a.tenant_id = h.tenant_id AND a.id = h.authorization_id
 WHERE
-    (
+    w.act = 'authorize'
+    AND (
         CASE a.status
             WHEN 'denied' THEN h.id IS NULL
             WHEN 'pending' THEN h.status = 'placed'
@@ -158,6 +213,101 @@ WHERE
         END
     ) IS NOT TRUE
 ORDER BY a.created_at, a.id
+LIMIT 1;
+
+-- name: intents
+SELECT
+    i.tenant_id,
+    i.id::text AS place,
+    i.status AS found,
+    coalesce(
+        CASE latest.status WHEN 'approved' THEN 'authorized' ELSE latest.status END, 'intent_created'
+    ) AS expected
+FROM treasury.intents AS i
+LEFT JOIN LATERAL (
+    SELECT a.status
+    FROM treasury.authorizations AS a
+    WHERE a.tenant_id = i.tenant_id AND a.intent_id = i.id
+    ORDER BY a.created_at DESC, a.id DESC
+    LIMIT 1
+) AS latest ON TRUE
+WHERE
+    i.status <> coalesce(
+        CASE latest.status WHEN 'approved' THEN 'authorized' ELSE latest.status END, 'intent_created'
+    )
+ORDER BY i.created_at, i.id
+LIMIT 1;
+
+-- name: idempotency
+-- An answer that was kept names what it did: an intent, an authorization, an execution, or a hold.
+SELECT
+    k.tenant_id,
+    concat('key ', k.key) AS place,
+    CASE
+        WHEN k.status IS NULL THEN 'an answer'
+        WHEN k.answer ? 'journal_entry_id' THEN coalesce(x.amount_cents::text || ' executed', 'an execution')
+        WHEN k.answer ? 'authorization_id' THEN 'an authorization of its intent'
+        WHEN k.answer ? 'hold_id' THEN 'a hold'
+        ELSE 'an intent'
+    END AS expected,
+    CASE
+        WHEN k.status IS NULL THEN 'none'
+        ELSE concat('the answer ', left(k.answer::text, 200))
+    END AS found
+FROM treasury.idempotency AS k
+LEFT JOIN treasury.executions AS x ON k.tenant_id = x.tenant_id AND k.answer ->> 'id' = x.id::text
+LEFT JOIN treasury.authorizations AS a
+    ON k.tenant_id = a.tenant_id AND k.answer ->> 'authorization_id' = a.id::text
+LEFT JOIN treasury.holds AS h ON k.tenant_id = h.tenant_id AND k.answer ->> 'hold_id' = h.id::text
+LEFT JOIN treasury.intents AS i ON k.tenant_id = i.tenant_id AND k.answer ->> 'id' = i.id::text
+WHERE
+    k.status IS NULL OR k.answer IS NULL
+    OR (
+        k.status < 300
+        AND CASE
+            WHEN k.answer ? 'journal_entry_id'
+                THEN
+                    x.id IS NULL
+                    OR k.answer ->> 'journal_entry_id' <> x.journal_entry_id::text
+                    OR k.answer ->> 'amount_cents' <> x.amount_cents::text
+                    OR k.answer ->> 'recipient_account' <> x.recipient_account
+            WHEN k.answer ? 'authorization_id'
+                THEN a.id IS NULL OR k.answer ->> 'intent_id' <> a.intent_id::text
+            WHEN k.answer ? 'hold_id' AND k.answer ? 'status' AND NOT k.answer ? 'kind' THEN h.id IS NULL
+            WHEN k.answer ? 'purpose'
+                THEN i.id IS NULL OR k.answer ->> 'amount_cents' <> i.amount_cents::text
+            ELSE FALSE
+        END
+    )
+ORDER BY k.created_at, k.key
+LIMIT 1;
+
+-- name: outbox_itself
+SELECT
+    o.tenant_id,
+    concat('event ', o.event_id) AS place,
+    CASE
+        WHEN o.event ->> 'event_type' = 'treasury.executed'
+            THEN coalesce(x.amount_cents::text || ' executed', 'an execution')
+        ELSE concat_ws(' ', o.event_id, o.tenant_id, o.workflow_id)
+    END AS expected,
+    CASE
+        WHEN o.event ->> 'event_type' = 'treasury.executed'
+            THEN concat('the event tells of ', o.event #>> '{payload,amount_cents}')
+        ELSE concat_ws(' ', o.event ->> 'event_id', o.event ->> 'tenant', o.event ->> 'workflow_id')
+    END AS found
+FROM treasury.outbox AS o
+LEFT JOIN treasury.executions AS x
+    ON o.tenant_id = x.tenant_id AND o.event #>> '{payload,execution_id}' = x.id::text
+WHERE
+    o.event ->> 'event_id' IS DISTINCT FROM o.event_id::text
+    OR o.event ->> 'tenant' IS DISTINCT FROM o.tenant_id
+    OR o.event ->> 'workflow_id' IS DISTINCT FROM o.workflow_id::text
+    OR (
+        o.event ->> 'event_type' = 'treasury.executed'
+        AND o.event #>> '{payload,amount_cents}' IS DISTINCT FROM x.amount_cents::text
+    )
+ORDER BY o.recorded_at, o.ordinal, o.event_id
 LIMIT 1;
 
 -- name: outbox
@@ -174,7 +324,31 @@ FROM (
         'intent_id' AS member,
         workflow_id,
         created_at AS at
-    FROM treasury.intents
+    FROM treasury.intents AS i
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM treasury.warrants AS w
+            WHERE w.tenant_id = i.tenant_id AND w.intent_id = i.id AND w.act IN ('adjust', 'top_up')
+        )
+    UNION ALL
+    SELECT
+        tenant_id,
+        id::text,
+        'treasury.reconciled',
+        'reconciliation_id',
+        id,
+        created_at
+    FROM treasury.reconciliations
+    UNION ALL
+    SELECT
+        b.tenant_id,
+        b.id::text,
+        'treasury.break_resolved',
+        'break_id',
+        b.reconciliation_id,
+        b.resolved_at
+    FROM treasury.breaks AS b
+    WHERE b.status = 'resolved'
     UNION ALL
     SELECT
         x.tenant_id,
