@@ -7,7 +7,8 @@ again.
 What policy or a budget refuses to authorize is an answer and not an error: the refusal is kept by the
 treasury and told with status 200. A spend that a person has to approve is kept as pending, its money held.
 
-Reads are passed on: the treasury shows an agent its own, an operator all of the tenant.
+Reads are passed on: the treasury shows an agent its own, an operator all of the tenant. What operators alone
+may do (reconciliation) is passed on with their own key; the treasury keeps who it was.
 """
 
 import re
@@ -34,10 +35,16 @@ _ACTS: Final = {
     b"execute": "execute",
     b"void": "void",
 }
+_ID: Final = rb"[A-Za-z0-9%][A-Za-z0-9._:@%-]{0,299}"
 _READS: Final = re.compile(
     rb"(?:intents|authorizations)/ID|workflows/ID/(?:balance|entries)|accounts/ID/statement"
-    rb"|holds|budgets|trial-balance".replace(b"ID", rb"[A-Za-z0-9%][A-Za-z0-9._:@%-]{0,299}")
+    rb"|holds|budgets|trial-balance|reconciliations(?:/ID)?".replace(b"ID", _ID)
 )
+_OPERATED: Final = {
+    re.compile(rb"reconciliations"): 201,
+    re.compile(rb"reconciliations/ID/breaks/ID/resolve".replace(b"ID", _ID)): 200,
+}
+"""What an operator may write, with the status of its answer."""
 _QUERY: Final = re.compile(rb"[A-Za-z0-9._:@%=&+-]{0,2000}")
 
 
@@ -69,23 +76,18 @@ class Spends:
         path = request.raw_path.removeprefix(_ROOT)
         if request.method == "POST" and path in _ACTS and not request.query:
             await self._act(gate, request, _ACTS[path])
+        elif request.method == "POST" and not request.query and (status := _operated(path)):
+            await self._operate(gate, request, path, status)
         elif request.method == "GET" and _READS.fullmatch(path) and _QUERY.fullmatch(request.query):
             await self._read(gate, request, path)
-        elif path in _ACTS or _READS.fullmatch(path):
+        elif path in _ACTS or _READS.fullmatch(path) or _operated(path):
             raise BadRequest("method_not_allowed", "not this method, or not with this query")
         else:
             raise BadRequest("not_found", "the treasury has no such route")
 
     async def _act(self, gate: Gate, request: Request, act: str) -> None:
         principal = await gate.identity.identify(request.credential)
-        call = Call(
-            kind="spend",
-            server="treasury",
-            tool=act,
-            method=request.method,
-            path=request.raw_path.decode("ascii"),
-            correlation_id=request.correlation_id,
-        )
+        call = _call(request, act)
         try:
             document = await body(request)
             call = replace(call, arguments=document, content="json")
@@ -118,6 +120,19 @@ class Spends:
         asker = await self._asker(gate, request)
         await request.answer(200, await self._treasury.read(asker, target))
 
+    async def _operate(self, gate: Gate, request: Request, path: bytes, status: int) -> None:
+        asker = await self._asker(gate, request)
+        if asker.bearer is None:
+            refusal = Denied("tool_not_allowed", "only an operator may do this")
+            principal = await gate.identity.identify(request.credential)
+            await refuse(gate, principal, _call(request, path.split(b"/")[0].decode()), refusal)
+            raise refusal
+        document = await body(request)
+        principal = Principal(asker.principal, "operator", asker.tenant, "api_key")
+        asked = once(request, principal, path.decode("ascii"), document)
+        target = "/v1/" + path.decode("ascii")
+        await request.answer(status, await self._treasury.write(asker, target, document, asked))
+
     async def _asker(self, gate: Gate, request: Request) -> Asker:
         """An operator asks with their own key, so that the treasury sees who it is."""
         bearer = request.credential.bearer
@@ -126,6 +141,21 @@ class Spends:
             return Asker(operator.tenant, operator.id, request.correlation_id, bearer)
         principal = await gate.identity.identify(request.credential)
         return Asker(principal.tenant, principal.id, request.correlation_id)
+
+
+def _operated(path: bytes) -> int | None:
+    return next((status for form, status in _OPERATED.items() if form.fullmatch(path)), None)
+
+
+def _call(request: Request, act: str) -> Call:
+    return Call(
+        kind="spend",
+        server="treasury",
+        tool=act,
+        method=request.method,
+        path=request.raw_path.decode("ascii"),
+        correlation_id=request.correlation_id,
+    )
 
 
 async def _passed_on(errand: Errand, permit: Permit) -> dict[str, Any]:
