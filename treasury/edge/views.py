@@ -4,8 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path
+from fastapi.responses import StreamingResponse
 
 from schemas.spend import HoldStatus
+from treasury.edge import statements
 from treasury.edge.api import ERRORS
 from treasury.edge.bodies import (
     AuthorizationAnswer,
@@ -17,6 +19,7 @@ from treasury.edge.bodies import (
     TrialBalance,
     WorkflowBalance,
 )
+from treasury.edge.exports import CSV_TOO, AsCsv, each, stream
 from treasury.edge.house import InHouse, Known, Paged
 from treasury.edge.reading import Reader
 
@@ -53,10 +56,15 @@ async def budgets(parts: InHouse, known: Known, page: Paged) -> Document:
         return await Reader(connection, known.tenant, known.principal).budgets(page)
 
 
-@router.get("/workflows/{workflow_id}/balance", response_model=WorkflowBalance)
-async def workflow_balance(parts: InHouse, known: Known, workflow_id: UUID) -> Document:
-    """What a workflow moved and holds."""
+@router.get("/workflows/{workflow_id}/balance", response_model=WorkflowBalance, responses=CSV_TOO)
+async def workflow_balance(
+    parts: InHouse, known: Known, workflow_id: UUID, as_csv: AsCsv
+) -> Document | StreamingResponse:
+    """What a workflow moved and holds; as CSV by currency."""
     async with parts.database.session() as connection:
+        if as_csv:
+            rows = await statements.workflow_balance(connection, workflow_id, known.tenant)
+            return await stream(each(rows), "workflow-balance")
         return await Reader(connection, known.tenant, known.principal).workflow_balance(workflow_id)
 
 
@@ -67,17 +75,23 @@ async def workflow_entries(parts: InHouse, known: Known, page: Paged, workflow_i
         return await Reader(connection, known.tenant, known.principal).postings(page, workflow_id, None)
 
 
-@router.get("/accounts/{account:path}/statement", response_model=Listed[PostingAnswer])
+@router.get("/accounts/{account:path}/statement", response_model=Listed[PostingAnswer], responses=CSV_TOO)
 async def statement(
-    parts: InHouse, known: Known, page: Paged, account: Annotated[str, Path(max_length=200)]
-) -> Document:
-    """The postings of an account, oldest first."""
+    parts: InHouse, known: Known, page: Paged, account: Annotated[str, Path(max_length=200)], as_csv: AsCsv
+) -> Document | StreamingResponse:
+    """The postings of an account, oldest first; as CSV all of them, with the balance after each."""
+    if as_csv:
+        return await stream(statements.paged_statement(parts.database, account, known.tenant), "statement")
     async with parts.database.session() as connection:
         return await Reader(connection, known.tenant, known.principal).postings(page, None, account)
 
 
-@router.get("/trial-balance", response_model=TrialBalance)
-async def trial_balance(parts: InHouse, known: Known) -> Document:
+@router.get("/trial-balance", response_model=TrialBalance, responses=CSV_TOO)
+async def trial_balance(parts: InHouse, known: Known, as_csv: AsCsv) -> Document | StreamingResponse:
     """Debits and credits of every account."""
     async with parts.database.session() as connection:
+        if as_csv:
+            return await stream(
+                each(await statements.trial_balance(connection, known.tenant)), "trial-balance"
+            )
         return await Reader(connection, known.tenant, known.principal).trial_balance()

@@ -1,0 +1,126 @@
+"""`tollhouse ledger reconcile | resolve`: a provider's statement, and what is done about its breaks."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+from rich.console import Console
+
+from tollhouse.ledger_rows import Form, Written, write
+from tollhouse.ledger_source import Data, ready
+from treasury.core.resolution import Action
+from treasury.edge.statement_files import StatementFile, StatementUnreadable, read_statement
+
+BYTES_MAX: Final = 64 * 1024 * 1024
+LINES_MAX: Final = 20_000
+ANSWER_WITHIN_S: Final = 120.0
+KEY_VARIABLE: Final = "TOLLHOUSE_OPERATOR_KEY"
+BREAK_COLUMNS: Final = (
+    "id", "kind", "line", "reference", "amount_cents", "ledger_cents", "currency", "hold_id", "status"
+)  # fmt: skip
+
+Times = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="In UTC.", show_default="by the lines"),
+]
+
+
+def reconcile(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON, our columns or Stripe's.", dir_okay=False)],
+    provider: Annotated[str, typer.Option(help="Whose statement it is: the payee, or its account.")],
+    since: Times = None,
+    until: Times = None,
+    data: Data = None,
+    form: Written = Form.table,
+) -> None:
+    """Hold a provider's statement against the ledger. Exit code 1 where a row is bad or a break is open."""
+    found = _read(file)
+    if found.faults:
+        _refuse(file, found)
+    body: dict[str, Any] = {"provider": provider, "lines": found.lines}
+    body |= {
+        name: f"{at.isoformat()}Z" for name, at in (("since", since), ("until", until)) if at is not None
+    }
+    answer = _ask(data, "/v1/reconciliations", body)
+    _tell(answer, found, form)
+    if any(item["status"] == "open" for item in answer["breaks"]):
+        raise typer.Exit(1)
+
+
+def resolve(
+    reconciliation: str,
+    broken: Annotated[str, typer.Argument(metavar="BREAK", help="The id of the break.")],
+    action: Annotated[Action, typer.Argument(help="What is done about it.")],
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    data: Data = None,
+) -> None:
+    """Resolve a break, by compensating entries where the books were wrong."""
+    path = f"/v1/reconciliations/{reconciliation}/breaks/{broken}/resolve"
+    answer = _ask(data, path, {"action": action, "note": note})
+    entries = ", ".join(answer["journal_entry_ids"] or []) or "none"
+    typer.echo(f"{answer['kind']} of {answer['reference']}: {answer['action']}. Entries: {entries}")
+
+
+def _read(file: Path) -> StatementFile:
+    try:
+        if file.stat().st_size > BYTES_MAX:
+            raise typer.BadParameter(f"{file} has more than {BYTES_MAX} bytes")
+        return read_statement(file.read_bytes(), LINES_MAX)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from None
+    except StatementUnreadable as error:
+        raise typer.BadParameter(f"{file} is no statement: {error}") from None
+
+
+def _refuse(file: Path, found: StatementFile) -> None:
+    """Name every bad row, keep the good ones apart, import nothing."""
+    for fault in found.faults:
+        column = f" {fault.column}:" if fault.column else ""
+        typer.echo(f"{file}:{fault.line}:{column} {fault.message}", err=True)
+    kept = file.with_name(f"{file.name}.good.json")
+    kept.write_text(json.dumps({"lines": found.lines}, indent=1) + "\n", "utf-8")
+    typer.echo(
+        f"Nothing was imported: {len(found.faults)} rows are bad. The {len(found.lines)} good ones are kept "
+        f"apart in {kept}.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
+def _ask(data: Path | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    stack = ready(data)
+    key = os.environ.get(KEY_VARIABLE) or stack["operator_key"]
+    try:
+        answer = httpx.post(
+            stack["treasury"] + path,
+            json=body,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=ANSWER_WITHIN_S,
+        )
+    except httpx.HTTPError as error:
+        raise typer.BadParameter(f"the treasury does not answer: {error}") from None
+    document: dict[str, Any] = answer.json()
+    if answer.is_error:
+        raise typer.BadParameter(f"the treasury refused it: {document['code']}: {document['detail']}")
+    return document
+
+
+def _tell(answer: dict[str, Any], found: StatementFile, form: Form) -> None:
+    rows = [{name: item[name] for name in BREAK_COLUMNS} for item in answer["breaks"]]
+    if form is not Form.table:
+        write(rows, form)
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"Reconciliation {answer['id']} with {answer['provider']}: {answer['matched']} lines matched "
+        f"({answer['settled']} told an unknown outcome), {answer['repeated']} known from before, "
+        f"{len(rows)} breaks."
+    )
+    for kind, count in sorted(found.passed_over.items()):
+        console.print(f"passed over: {count} of type {kind}", markup=False)
+    if rows:
+        write(rows, form)
