@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from tollhouse.ledger_reconcile import reconcile, resolve
-from tollhouse.ledger_rows import Form, Output, Rows, Written, write
+from tollhouse.ledger_rows import Form, Output, Row, Rows, Written, write
 from tollhouse.ledger_source import Data, Dsn, Tenant, ask
+from treasury.core.money import major
 from treasury.edge import statements
 from treasury.edge.verify import CHECKS, Difference
 from treasury.edge.verify import verify as recompute
@@ -39,7 +40,7 @@ def statement(
     async def rows(connection: asyncpg.Connection) -> Rows:
         return [row async for row in statements.statement(connection, account, tenant)]
 
-    write(ask(data, dsn, rows), form, output)
+    write(ask(data, dsn, rows), form, output, _statement_line)
 
 
 @ledger_app.command()
@@ -53,7 +54,7 @@ def balance(
 ) -> None:
     """What a workflow moved and holds, by currency."""
     rows = ask(data, dsn, lambda connection: statements.workflow_balance(connection, workflow, tenant))
-    write(rows, form, output)
+    write(rows, form, output, _workflow_line)
 
 
 @ledger_app.command()
@@ -66,13 +67,33 @@ def trial_balance(
 ) -> None:
     """Debits and credits of every account; exit code 1 where they do not balance."""
     rows = ask(data, dsn, lambda connection: statements.trial_balance(connection, tenant))
-    write(rows, form, output)
+    write(rows, form, output, _account_line)
     net: dict[tuple[str, str], int] = {}
     for row in rows:
         key = row["tenant"], row["currency"]
         net[key] = net.get(key, 0) + row["debits_cents"] - row["credits_cents"]
     if any(net.values()):
         raise typer.Exit(1)
+
+
+def _statement_line(row: Row) -> Row:
+    side = {"debit": "", "credit": ""} | {row["direction"]: row["amount"]}
+    at = row["at"][:19].replace("T", " ")
+    return {"at (UTC)": at} | side | {name: row[name] for name in ("balance", "currency", "tenant")}
+
+
+def _account_line(row: Row) -> Row:
+    return {"account": row["account"]} | _sums(row) | {"balance": row["balance"], "tenant": row["tenant"]}
+
+
+def _workflow_line(row: Row) -> Row:
+    rest = {name: major(row[f"{name}_cents"], row["currency"]) for name in ("held", "captured")}
+    return _sums(row) | rest | {"tenant": row["tenant"]}
+
+
+def _sums(row: Row) -> Row:
+    sums = {name: major(row[f"{name}_cents"], row["currency"]) for name in ("debits", "credits")}
+    return {"currency": row["currency"]} | sums
 
 
 def tell(found: list[Difference]) -> None:

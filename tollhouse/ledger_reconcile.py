@@ -8,10 +8,9 @@ from typing import Annotated, Any, Final
 
 import httpx
 import typer
-from rich.console import Console
 
-from tollhouse.ledger_rows import Form, Written, write
 from tollhouse.ledger_source import Data, ready
+from treasury.core.money import major
 from treasury.core.resolution import Action
 from treasury.edge.statement_files import StatementFile, StatementUnreadable, read_statement
 
@@ -19,9 +18,6 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 LINES_MAX: Final = 20_000
 ANSWER_WITHIN_S: Final = 120.0
 KEY_VARIABLE: Final = "TOLLHOUSE_OPERATOR_KEY"
-BREAK_COLUMNS: Final = (
-    "id", "kind", "line", "reference", "amount_cents", "ledger_cents", "currency", "hold_id", "status"
-)  # fmt: skip
 
 Times = Annotated[
     datetime | None,
@@ -35,7 +31,7 @@ def reconcile(
     since: Times = None,
     until: Times = None,
     data: Data = None,
-    form: Written = Form.table,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the treasury's answer.")] = False,
 ) -> None:
     """Hold a provider's statement against the ledger. Exit code 1 where a row is bad or a break is open."""
     found = _read(file)
@@ -46,7 +42,7 @@ def reconcile(
         name: f"{at.isoformat()}Z" for name, at in (("since", since), ("until", until)) if at is not None
     }
     answer = _ask(data, "/v1/reconciliations", body)
-    _tell(answer, found, form)
+    _tell(answer, found, as_json)
     if any(item["status"] == "open" for item in answer["breaks"]):
         raise typer.Exit(1)
 
@@ -109,18 +105,27 @@ def _ask(data: Path | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _tell(answer: dict[str, Any], found: StatementFile, form: Form) -> None:
-    rows = [{name: item[name] for name in BREAK_COLUMNS} for item in answer["breaks"]]
-    if form is not Form.table:
-        write(rows, form)
+def _tell(answer: dict[str, Any], found: StatementFile, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
         return
-    console = Console(highlight=False)
-    console.print(
+    typer.echo(
         f"Reconciliation {answer['id']} with {answer['provider']}: {answer['matched']} lines matched "
         f"({answer['settled']} told an unknown outcome), {answer['repeated']} known from before, "
-        f"{len(rows)} breaks."
+        f"{len(answer['breaks'])} breaks."
     )
     for kind, count in sorted(found.passed_over.items()):
-        console.print(f"passed over: {count} of type {kind}", markup=False)
-    if rows:
-        write(rows, form)
+        typer.echo(f"passed over: {count} of type {kind}")
+    for broken in answer["breaks"]:
+        typer.echo(_told(broken))
+
+
+def _told(broken: dict[str, Any]) -> str:
+    """A break in two lines: what it is, and the ids that one needs to resolve it."""
+    place = f"line {broken['line']}, " if broken["line"] else ""
+    amount = f"{major(broken['amount_cents'], broken['currency'])} {broken['currency']}"
+    ledger = f", the ledger has {broken['ledger_cents']} minor units" if broken["ledger_cents"] else ""
+    hold = f", hold {broken['hold_id']}" if broken["hold_id"] else ""
+    state = broken["status"] if broken["status"] == "open" else f"resolved: {broken['action']}"
+    what = f"{broken['kind']}: {place}{broken['reference']}, {amount}{ledger} ({state})"
+    return f"  {what}\n    break {broken['id']}{hold}"

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,8 +15,10 @@ from rich.table import Table
 
 NOTHING: Final = "nothing was posted yet"
 FILE_COLUMNS: Final = 160
+MONEY: Final = frozenset({"debit", "credit", "debits", "credits", "balance", "held", "captured"})
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
 
 
 class Form(StrEnum):
@@ -32,8 +35,12 @@ Output = Annotated[
 ]
 
 
-def write(rows: Rows, form: Form, output: Path | None = None) -> None:
-    """Write the rows; `typer.BadParameter` for a file that is there already or cannot be made."""
+def write(rows: Rows, form: Form, output: Path | None, shown: Callable[[Row], Row]) -> None:
+    """Write the rows, in a table as they are `shown` to a person.
+
+    `typer.BadParameter` for a file that is there already or cannot be made.
+    """
+    rows = [shown(row) for row in rows] if form is Form.table else rows
     if output is None:
         if form is Form.table:
             Console().print(_table(rows))
@@ -63,8 +70,7 @@ def _text(rows: Rows, form: Form) -> str:
 def _table(rows: Rows) -> Table:
     table = Table()
     for name in rows[0] if rows else [NOTHING]:
-        numeric = name.endswith("_cents") or name in ("amount", "balance", "debits", "credits")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in MONEY else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*map(str, row.values()))
     return table
