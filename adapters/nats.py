@@ -9,6 +9,7 @@ up again for as long as the process lives, a moment apart; meanwhile every publi
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import nats
@@ -17,8 +18,17 @@ import nats.js.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RawStreamMsg,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 
+from adapters.dead_letter import DeadLetter, burial_headers
 from adapters.nats_permissions import (
     DEAD_LETTERS_PREFIX,
     DEAD_LETTERS_STREAM,
@@ -105,13 +115,16 @@ class Bus:
         return self._client.is_connected
 
     async def close(self) -> None:
-        """Send what was published, then hang up; never waits longer than `ack_timeout_s`."""
+        """Send what was published, then hang up; waits at most `ack_timeout_s` and never fails."""
         if self._client.is_connected:
             try:
                 await self._client.flush(timeout=int(self._address.ack_timeout_s) or 1)
             except _FAILURES as error:
                 _log.warning("bus_flush_failed", error=type(error).__name__)
-        await self._client.close()
+        try:
+            await self._client.close()
+        except (OSError, *_FAILURES) as error:  # the server went away within the last words
+            _log.warning("bus_close_failed", error=type(error).__name__)
 
     async def publish(self, event: Event) -> None:
         """Publish one valid event on the subject that is its type; returns when the stream has it.
@@ -200,11 +213,11 @@ class Bus:
         except _FAILURES as error:
             raise BusUnavailable(f"stream {name}: {type(error).__name__} {error}") from error
 
-    async def consumer(self, durable: str, *, ack_wait_s: int = 5, max_ack_pending: int = 4096) -> "Consumer":
+    async def consumer(self, durable: str, *, ack_wait_s: int = 2, max_ack_pending: int = 4096) -> "Consumer":
         """The durable reader of that name of all events, from the first one it has not acknowledged.
 
-        What a reader took and did not acknowledge, since it was killed or its database was gone, comes again
-        after `ack_wait_s`.
+        What a reader took and did not acknowledge, since it was killed, comes again after `ack_wait_s`; that is
+        waited for here, so that nothing newer comes before it.
         """
         config = ConsumerConfig(
             name=durable,
@@ -214,7 +227,9 @@ class Bus:
             max_ack_pending=max_ack_pending,
         )
         try:
-            await self._stream.add_consumer(EVENTS_STREAM, config)
+            known = await self._stream.add_consumer(EVENTS_STREAM, config)
+            if known.num_ack_pending:
+                await asyncio.sleep(ack_wait_s)
             subscription = await self._stream.pull_subscribe_bind(durable, EVENTS_STREAM)
         except _FAILURES as error:
             raise BusUnavailable(f"consumer {durable}: {type(error).__name__} {error}") from error
@@ -226,22 +241,49 @@ class Bus:
         Raises `BusUnavailable`, and then the message must not be acknowledged.
         """
         origin = message.metadata
-        headers = {
-            "Nats-Msg-Id": f"{origin.stream}:{origin.sequence.stream}:{consumer}",
-            "Tollhouse-Reason": reason.encode("ascii", "replace")
-            .decode()
-            .replace("\r", " ")
-            .replace("\n", " "),
-            "Tollhouse-Subject": message.subject,
-            "Tollhouse-Stream": origin.stream,
-            "Tollhouse-Sequence": str(origin.sequence.stream),
-        }
+        headers = burial_headers(
+            consumer, reason, message.subject, origin.stream, origin.sequence.stream, message.headers
+        )
         try:
             await self._stream.publish(
                 f"{DEAD_LETTERS_PREFIX}.{consumer}", message.data, stream=DEAD_LETTERS_STREAM, headers=headers
             )
         except _FAILURES as error:
             raise BusUnavailable(f"dead letters: {type(error).__name__}") from error
+
+    async def letter(self, after: int) -> DeadLetter | None:
+        """The first dead letter whose id is above `after`. Raises `BusUnavailable`."""
+        kept = await self._next_kept(DEAD_LETTERS_STREAM, after)
+        if kept is None:
+            return None
+        at = kept.time or datetime.fromtimestamp(0, UTC)
+        return DeadLetter.read(kept.seq or 0, at, kept.subject or "", kept.headers or {}, kept.data or b"")
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """Put a letter's message back where it came from, and the letter away. Raises `BusUnavailable`."""
+        try:
+            await self._stream.publish(
+                letter.subject, letter.data, stream=EVENTS_STREAM, headers=letter.replay_headers()
+            )
+            await self._stream.delete_msg(DEAD_LETTERS_STREAM, letter.id)
+        except _FAILURES as error:
+            raise BusUnavailable(f"replay of {letter.id}: {type(error).__name__}") from error
+
+    async def kept(self, after: int) -> tuple[int, bytes] | None:
+        """The first event's message in the stream whose sequence is above `after`: its sequence and body.
+
+        Raises `BusUnavailable`.
+        """
+        kept = await self._next_kept(EVENTS_STREAM, after)
+        return None if kept is None else (kept.seq or 0, kept.data or b"")
+
+    async def _next_kept(self, stream: str, after: int) -> RawStreamMsg | None:
+        try:
+            return await self._stream.get_msg(stream, after + 1, subject=">", next=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        except _FAILURES as error:
+            raise BusUnavailable(f"stream {stream}: {type(error).__name__}") from error
 
 
 class Consumer:

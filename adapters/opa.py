@@ -13,6 +13,7 @@ from adapters.http1 import HTTPError, Limits, Pool, TcpAddress, UnixAddress
 
 BATCH_PATH: Final = b"/v1/data/gateway/decision/batch"
 PRICES_PATH: Final = b"/v1/data/gateway/tools/prices"
+CASES_PATH: Final = b"/v1/data/compliance/cases/batch"
 _CONNECTIONS_MAX: Final = 2
 
 
@@ -21,7 +22,7 @@ class OpaUnavailable(Exception):
 
 
 class OpaData:
-    """Asks OPA about `data.gateway`; asking changes nothing, so a connection that OPA closed is replaced."""
+    """Asks OPA about its rules; asking changes nothing, so a connection that OPA closed is replaced."""
 
     def __init__(self, address: TcpAddress | UnixAddress, token: str | None, answer_bytes_max: int) -> None:
         limits = Limits(connections_max=_CONNECTIONS_MAX, waiting_max=_CONNECTIONS_MAX)
@@ -42,6 +43,14 @@ class OpaData:
     async def prices(self, timeout_s: float) -> Any:
         """The table of prices as it stands. Raises `OpaUnavailable`."""
         return await self._result(PRICES_PATH, b"{}", timeout_s)
+
+    async def violations(self, observations: list[bytes], timeout_s: float) -> list[Any]:
+        """What each observation of the event stream violates, in order. Raises `OpaUnavailable`."""
+        body = b'{"input":{"observations":[' + b",".join(observations) + b"]}}"
+        answers = await self._result(CASES_PATH, body, timeout_s)
+        if not isinstance(answers, list) or len(answers) != len(observations):
+            raise OpaUnavailable("OPA answered something other than one list an observation")
+        return answers
 
     async def _result(self, path: bytes, body: bytes, timeout_s: float) -> Any:
         try:

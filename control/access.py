@@ -1,27 +1,31 @@
 """What every route needs: who asks, and the service's parts, from the application's state."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from adapters.metrics import Metrics
+from control.case_store import CaseStore
 from control.config import Settings
 from control.operators import Operator, Operators
-from control.recorder import Recorder
+from control.reader import Reader
 from control.store import Store
+from control.treasury import Treasury
 
 
+@dataclass(frozen=True, slots=True)
 class House:
     """The parts of the service, made once in `app`."""
 
-    def __init__(
-        self, settings: Settings, operators: Operators, store: Store, recorder: Recorder, metrics: Metrics
-    ) -> None:
-        self.settings = settings
-        self.operators = operators
-        self.store = store
-        self.recorder = recorder
-        self.metrics = metrics
+    settings: Settings
+    operators: Operators
+    store: Store
+    cases: CaseStore
+    treasury: Treasury
+    readers: Sequence[Reader]
+    metrics: Metrics
 
 
 def _house(request: Request) -> House:

@@ -17,7 +17,7 @@ from schemas.codes import STATUS, error_body
 from schemas.ids import new_id
 
 _CORRELATION_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_CODES: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
+_CODES: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 _log = logger("control")
 

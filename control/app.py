@@ -2,57 +2,56 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
 
 from adapters.metrics import Metrics
-from adapters.nats import Bus, BusAddress, StreamLimits
 from adapters.postgres import Database
 from adapters.telemetry import configure_logging
-from control import answers, decisions, events, health
+from control import answers, cases, decisions, events, health, workflows
 from control.access import House
+from control.case_store import CaseStore
 from control.config import Settings
 from control.operators import Operators
-from control.recorder import Pace, Recorder
 from control.store import Store
+from control.treasury import Treasury
+from control.work import Links, assemble
 
 
 def create_app(settings: Settings, end: Callable[[], None] = lambda: None) -> FastAPI:
     """Control as an ASGI application; it opens PostgreSQL and the bus in its lifespan.
 
-    `end` is called when the recorder has died: it should end the server, whose shutdown then fails.
+    `end` is called when a reader has died: it should end the server, whose shutdown then fails.
     Raises `OSError` or `ValueError` for a file of the settings that is not there or not of its form.
     """
     operators = Operators.read(settings.operators_file)
     dsn = settings.postgres_dsn_file.read_text("utf-8").strip()
-    address = _address(settings)
+    links = Links.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = await Database.open(
-            dsn,
-            application="tollhouse-control",
-            pool_size=settings.postgres_pool_size,
-            connect_timeout_s=settings.postgres_connect_timeout_s,
-            statement_timeout_ms=settings.postgres_statement_timeout_ms,
-        )
-        metrics = Metrics()
-        recorder = _recorder(settings, address, Store(database), metrics)
-        app.state.house = House(settings, operators, Store(database), recorder, metrics)
-        recorder.start(end)
-        try:
+        async with AsyncExitStack() as closing:
+            database = await _database(settings, dsn)
+            closing.push_async_callback(database.close)
+            treasury = Treasury(
+                settings.treasury_url, settings.treasury_timeout_s, settings.treasury_connections_max
+            )
+            closing.push_async_callback(treasury.close)
+            store, metrics = Store(database), Metrics()
+            work = await assemble(settings, links, database, store, metrics, closing)
+            app.state.house = House(
+                settings, operators, store, CaseStore(database), treasury, work.readers, metrics
+            )
+            for part in work.parts():
+                part.start(end)
+                closing.push_async_callback(part.stop)
             yield
-        finally:
-            try:
-                await recorder.stop()
-            finally:
-                await database.close()
 
     app = FastAPI(title="Tollhouse control", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     answers.install(app, settings.retry_after_s)
-    for part in (decisions, events, health):
+    for part in (decisions, events, cases, workflows, health):
         app.include_router(part.router)
     app.add_middleware(answers.Correlated)
     return app
@@ -61,7 +60,7 @@ def create_app(settings: Settings, end: Callable[[], None] = lambda: None) -> Fa
 def serve(settings: Settings) -> None:
     """Answer on `host:port` until SIGTERM or SIGINT, then finish what is under way.
 
-    When the recorder dies of what it cannot survive the process ends with code 1.
+    When a reader dies of what it cannot survive the process ends with code 1.
     """
     configure_logging("control", settings.log_level)
 
@@ -92,24 +91,11 @@ def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _address(settings: Settings) -> BusAddress:
-    return BusAddress(
-        url=settings.nats_url,
-        user=settings.nats_user,
-        password=settings.nats_password_file.read_text("utf-8").strip(),
-        connect_timeout_s=settings.nats_connect_timeout_s,
-        ack_timeout_s=settings.nats_ack_timeout_s,
+async def _database(settings: Settings, dsn: str) -> Database:
+    return await Database.open(
+        dsn,
+        application="tollhouse-control",
+        pool_size=settings.postgres_pool_size,
+        connect_timeout_s=settings.postgres_connect_timeout_s,
+        statement_timeout_ms=settings.postgres_statement_timeout_ms,
     )
-
-
-def _recorder(settings: Settings, address: BusAddress, store: Store, metrics: Metrics) -> Recorder:
-    async def connect() -> Bus:
-        return await Bus.connect(address)
-
-    limits = StreamLimits(
-        events_bytes_max=settings.events_bytes_max,
-        dead_letters_bytes_max=settings.dead_letters_bytes_max,
-        age_s_max=settings.events_age_s_max,
-    )
-    pace = Pace(settings.record_batch_max, settings.record_wait_ms / 1000, settings.record_retry_ms / 1000)
-    return Recorder(store, connect, limits, pace, metrics)

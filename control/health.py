@@ -19,7 +19,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(house: InHouse, response: Response) -> dict[str, object]:
     """PostgreSQL answers and the event stream is being read; else 503 with what is gone."""
-    gone = [] if house.recorder.ready else ["events"]
+    gone = [] if all(reader.ready for reader in house.readers) else ["events"]
     try:
         await house.store.answers()
     except DatabaseUnavailable:

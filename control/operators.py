@@ -50,6 +50,10 @@ class Operators:
             {digest: Operator(entry.id, entry.role, entry.tenant) for digest, entry in entries.items()}
         )
 
+    def has(self, tenant: str, operator: str) -> bool:
+        """Whether the tenant has an operator of this id."""
+        return any(known.tenant == tenant and known.id == operator for known in self._by_key_sha256.values())
+
     def identify(self, authorization: str | None, api_key: str | None) -> Operator:
         """The operator of `Authorization: Bearer KEY` or `X-API-Key: KEY`, or a `Refusal`."""
         key = api_key

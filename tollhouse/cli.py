@@ -34,6 +34,7 @@ def main() -> None:
 def build() -> typer.Typer:
     """The whole command line."""
     from tollhouse.demo.command import demo
+    from tollhouse.events_commands import events_app
     from tollhouse.ledger_commands import ledger_app
     from tollhouse.policy.commands import policy_app
 
@@ -49,6 +50,7 @@ def build() -> typer.Typer:
     app.add_typer(_keys(), name="key", help="API keys of agents.")
     app.add_typer(policy_app, name="policy")
     app.add_typer(ledger_app, name="ledger")
+    app.add_typer(events_app, name="events")
     app.command()(doctor)
     for name in services.SERVICES:
         app.command(name, help=f"One service alone, configured by TOLLHOUSE_{name.upper()}_… variables.")(

@@ -15,12 +15,12 @@ from typing import Any, Self
 
 import asyncpg
 
-from adapters.nats_permissions import Rights
+from adapters.nats_permissions import RIGHTS, Rights
 from control.migrate import install as install_control
 from tollhouse import registry
 from tollhouse.config import Agent, Config, Operator
 from tollhouse.local.data import DataFolder
-from tollhouse.local.guard import write_guard
+from tollhouse.local.guard import write_bundle, write_guard
 from tollhouse.local.memory import choose_ports
 from tollhouse.local.nats import Nats, NatsUser, service_users
 from tollhouse.local.opa import Opa
@@ -111,7 +111,11 @@ class Stack:
             socket=socket_path(data.folder("opa"), "opa.sock"),
             log=data.log("opa"),
             port=ports["opa"],
-            bundles=[policy.folder, write_guard(data.folder("opa") / "guard", _opa_tokens(secrets))],
+            bundles=[
+                policy.folder,
+                write_guard(data.folder("opa") / "guard", _opa_tokens(secrets)),
+                write_bundle("compliance", data.folder("opa") / "compliance"),
+            ],
         )
         wiring = Wiring(config, data, secrets, ports, postgres, opa)
         known = registry.compose(config, keys.agents, keys.operators)
@@ -224,8 +228,8 @@ def _keys(entries: Sequence[Agent | Operator], kept: dict[str, str]) -> dict[str
 
 
 def _bus_users(secrets: Secrets) -> list[NatsUser]:
-    return service_users({name: secrets.bus_password(name) for name in ("gateway", "relay", "control")})
+    return service_users({name: secrets.bus_password(name) for name in RIGHTS})
 
 
 def _opa_tokens(secrets: Secrets) -> dict[str, str]:
-    return {"gateway": secrets.token("opa.gateway"), "operator": secrets.token("opa.operator")}
+    return {who: secrets.token(f"opa.{who}") for who in ("gateway", "control", "operator")}

@@ -90,6 +90,9 @@ class Wiring:
         return {
             "postgres_dsn_file": self._credential("control.dsn", self.role_dsn("tollhouse_control")),
             "operators_file": self.data / OPERATORS,
+            "treasury_url": f"http://{LOOPBACK}:{self.ports['treasury']}",
+            "opa_url": self.opa.url,
+            "opa_token_file": self._credential("control.opa", self.secrets.token("opa.control")),
             **self._bus("control"),
         }
 

@@ -27,6 +27,12 @@ allow if {
 }
 
 allow if {
+	_identity == "control"
+	input.method == "POST"
+	input.path == ["v1", "data", "compliance", "cases", "batch"]
+}
+
+allow if {
 	_identity == "operator"
 	not _changes_rights
 }

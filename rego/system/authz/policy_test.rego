@@ -2,7 +2,7 @@ package system.authz_test
 
 import data.system.authz
 
-tokens := {crypto.sha256("g"): "gateway", crypto.sha256("o"): "operator"}
+tokens := {crypto.sha256("g"): "gateway", crypto.sha256("o"): "operator", crypto.sha256("c"): "control"}
 
 may(token, method, path) if {
 	authz.allow with input as {"identity": token, "method": method, "path": split(path, "/")}
@@ -24,6 +24,15 @@ test_the_gateway_has_two_paths if {
 	not may("g", "POST", "v1/data")
 	not may("g", "POST", "v1/query")
 	not may("g", "PUT", "v1/policies/x")
+}
+
+test_control_asks_about_events_alone if {
+	may("c", "POST", "v1/data/compliance/cases/batch")
+	not may("c", "GET", "v1/data/compliance/cases/batch")
+	not may("c", "POST", "v1/data/compliance/cases")
+	not may("c", "POST", "v1/data/gateway/decision/batch")
+	not may("c", "PUT", "v1/policies/x")
+	not may("g", "POST", "v1/data/compliance/cases/batch")
 }
 
 test_the_operator_reads_and_puts if {

@@ -111,4 +111,4 @@ async def test_a_recorder_that_dies_takes_its_process_along(
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert "recorder_died" in (tmp_path / "log").read_text()
+    assert "reader_died" in (tmp_path / "log").read_text()

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from control.recorder import read
+from control.reader import read
 from schemas.events.registry import EventRefused, UnknownEvent
 from tests.fixtures.events import decided, of_record, spend
 
