@@ -5,19 +5,21 @@ from uuid import UUID
 
 import asyncpg
 import typer
-from rich.console import Console
 
+from tollhouse.ledger_backup import backup, restore
 from tollhouse.ledger_reconcile import reconcile, resolve
 from tollhouse.ledger_rows import Form, Output, Row, Rows, Written, write
 from tollhouse.ledger_source import Data, Dsn, Tenant, ask
+from tollhouse.ledger_verify import tell
 from treasury.core.money import major
 from treasury.edge import statements
-from treasury.edge.verify import CHECKS, Difference
 from treasury.edge.verify import verify as recompute
 
-ledger_app = typer.Typer(no_args_is_help=True, help="The books: recomputed, listed, summed up, reconciled.")
+ledger_app = typer.Typer(no_args_is_help=True, help="The books: verified, listed, reconciled, backed up.")
 ledger_app.command()(reconcile)
 ledger_app.command()(resolve)
+ledger_app.command()(backup)
+ledger_app.command()(restore)
 
 
 @ledger_app.command()
@@ -94,21 +96,3 @@ def _workflow_line(row: Row) -> Row:
 def _sums(row: Row) -> Row:
     sums = {name: major(row[f"{name}_cents"], row["currency"]) for name in ("debits", "credits")}
     return {"currency": row["currency"]} | sums
-
-
-def tell(found: list[Difference]) -> None:
-    """Each check with its first difference; exit code 1 where there is one."""
-    differences = {difference.check: difference for difference in found}
-    console = Console()
-    for check, what in CHECKS.items():
-        difference = differences.get(check)
-        if difference is None:
-            console.print(f"[green]ok[/]    {what}", highlight=False)
-            continue
-        console.print(f"[red]wrong[/] {what}", highlight=False)
-        place = f"      tenant {difference.tenant}, {check} {difference.place}:"
-        told = f"expected {difference.expected}, found {difference.found}"
-        console.print(f"{place} {told}", highlight=False, markup=False)
-    if differences:
-        raise typer.Exit(1)
-    console.print("The ledger is sound.", highlight=False)
