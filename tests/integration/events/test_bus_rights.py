@@ -17,7 +17,14 @@ ACK_WITHIN_S = 2.0
 FOREIGN: dict[Identity, list[str]] = {
     "gateway": ["treasury.executed", "approval.granted", "policy.activated", "dead_letters.recorder"],
     "relay": ["gateway.decided", "lockout.set", "dead_letters.recorder"],
-    "control": ["treasury.executed", "gateway.decided"],
+    "control": ["treasury.executed", "gateway.decided", "workflow.created"],
+    "replayer": ["dead_letters.recorder", "$JS.ACK.TOLLHOUSE_EVENTS.recorder.1"],
+}
+OWN: dict[Identity, list[str]] = {
+    "gateway": ["gateway.x"],
+    "relay": ["treasury.x", "workflow.x"],
+    "control": ["approval.x"],
+    "replayer": ["gateway.x", "treasury.x", "$JS.API.STREAM.MSG.GET.TOLLHOUSE_EVENTS"],
 }
 STREAM_API = [
     "$JS.API.STREAM.CREATE.ROGUE",
@@ -82,9 +89,9 @@ async def test_an_identity_publishes_its_own_subjects_and_no_other(
 ) -> None:
     async with raw(nats, identity, NATS_PASSWORDS[identity]) as (client, complaints):
         forbidden = [*FOREIGN[identity], *STREAM_API, "$SYS.REQ.SERVER.PING", "_INBOX.other.x", "anything"]
+        forbidden = [subject for subject in forbidden if subject not in OWN[identity]]
         assert [subject for subject in forbidden if not await refused(client, complaints, subject)] == []
-        own = {"gateway": "gateway.x", "relay": "treasury.x", "control": "approval.x"}[identity]
-        assert not await refused(client, complaints, own)
+        assert [subject for subject in OWN[identity] if await refused(client, complaints, subject)] == []
 
 
 @pytest.mark.requirement("SEC-03")
@@ -100,7 +107,7 @@ async def test_an_identity_hears_nothing_but_its_own_inbox(
 
 
 @pytest.mark.requirement("SEC-03")
-@pytest.mark.parametrize("identity", ["gateway", "relay"])
+@pytest.mark.parametrize("identity", ["gateway", "relay", "replayer"])
 async def test_only_control_makes_streams(nats: NatsServer, identity: Identity) -> None:
     bus = await Bus.connect(address(nats, identity, ack_timeout_s=0.3))
     try:
