@@ -54,8 +54,12 @@ class Database:
         pool_size: int = 8,
         connect_timeout_s: float = 3.0,
         statement_timeout_ms: int = 5000,
+        lock_timeout_ms: int = 0,
     ) -> Self:
-        """Sessions are opened as they are needed; a server that is not there yet is no error."""
+        """Sessions are opened as they are needed; a server that is not there yet is no error.
+
+        `lock_timeout_ms` 0 waits for locks as long as a statement may take.
+        """
         pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -66,6 +70,7 @@ class Database:
                 "jit": "off",
                 "timezone": "UTC",
                 "statement_timeout": str(statement_timeout_ms),
+                "lock_timeout": str(lock_timeout_ms),
                 "idle_in_transaction_session_timeout": str(statement_timeout_ms * 2),
             },
         )

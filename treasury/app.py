@@ -14,9 +14,12 @@ from adapters.metrics import Metrics
 from adapters.postgres import Database
 from adapters.telemetry import configure_logging
 from treasury.config import Settings
+from treasury.core.authorization import Terms
 from treasury.edge import answers, api, health, reconciliation_routes, views, workflows
 from treasury.edge.access import Access
+from treasury.edge.batch import Batches, Limits
 from treasury.edge.house import House
+from treasury.edge.ledger import road
 from treasury.edge.sweep import sweep_forever
 
 
@@ -37,10 +40,12 @@ def create_app(settings: Settings) -> FastAPI:
             pool_size=settings.postgres_pool_size,
             connect_timeout_s=settings.postgres_connect_timeout_s,
             statement_timeout_ms=settings.postgres_statement_timeout_ms,
+            lock_timeout_ms=settings.lock_wait_ms,
         )
-        app.state.house = House(settings, database, access, metrics)
+        batches = _batches(settings, database)
+        app.state.house = House(settings, database, access, metrics, batches)
         sweeping = asyncio.create_task(
-            sweep_forever(database, settings.sweep_interval_ms, settings.sweep_batch_max)
+            sweep_forever(database, batches, settings.sweep_interval_ms, settings.sweep_batch_max)
         )
         try:
             yield
@@ -48,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
             sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
+            await batches.close()
             await database.close()
 
     app = FastAPI(title="Tollhouse treasury", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -58,6 +64,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(_Measured, metrics=metrics)
     app.add_middleware(answers.Correlated)
     return app
+
+
+def _batches(settings: Settings, database: Database) -> Batches:
+    limits = Limits(
+        settings.batch_commands_max,
+        settings.batch_queue_max,
+        settings.batch_lanes_max,
+        settings.in_flight_wait_ms,
+    )
+    return Batches(road(database, Terms(settings.hold_ttl_s, settings.approval_ttl_s)), limits)
 
 
 class _Measured:

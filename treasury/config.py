@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     statement_bytes_max: int = Field(8_388_608, ge=1_024, description="Size of a provider's statement.")
     statement_lines_max: int = Field(20_000, ge=1, description="Lines of a provider's statement.")
 
+    # batches
+    batch_commands_max: int = Field(128, ge=1, le=1_000, description="Commands in one database commit.")
+    batch_queue_max: int = Field(
+        2_048, ge=1, description="Commands that may wait for a commit; more are answered 503."
+    )
+    batch_lanes_max: int = Field(1, ge=1, le=4, description="Commits under way at once.")
+    lock_wait_ms: int = Field(
+        1_000, ge=1, description="How long a commit waits for rows that another one has locked."
+    )
+
     # PostgreSQL
     postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_treasury.")
     postgres_pool_size: int = Field(8, ge=1, le=8, description="Sessions with PostgreSQL.")

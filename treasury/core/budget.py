@@ -28,15 +28,16 @@ class BudgetId:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """What is held and captured of a limit, in minor units."""
+    """What is held and captured of a limit and of what was topped up, in minor units."""
 
     limit_cents: int
     held_cents: int = 0
     captured_cents: int = 0
+    topped_up_cents: int = 0
 
     def room_cents(self) -> int:
         """What may still be held; negative where the limit was lowered."""
-        return self.limit_cents - self.held_cents - self.captured_cents
+        return self.limit_cents + self.topped_up_cents - self.held_cents - self.captured_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,13 @@ class Charge:
 
 def window_start(window: str, at: datetime) -> datetime:
     """When the window that `at` falls in began, in UTC."""
-    at = at.astimezone(UTC)
-    starts = {
-        "hour": at.replace(minute=0, second=0, microsecond=0),
-        "day": at.replace(hour=0, minute=0, second=0, microsecond=0),
-        "month": at.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-        "lifetime": _LIFETIME_START,
-    }
-    return starts[window]
+    if window == "lifetime":
+        return _LIFETIME_START
+    whole = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if window == "hour":
+        return whole
+    day = whole.replace(hour=0)
+    return day if window == "day" else day.replace(day=1)
 
 
 def charge(amount_cents: int, currency: str, limits: Iterable[BudgetLimit], at: datetime) -> Charge:

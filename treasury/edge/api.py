@@ -7,7 +7,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from schemas.codes import error_body
-from treasury.edge import authorizations, settlements
+from treasury.core.command import (
+    Act,
+    Authorize,
+    CaptureHold,
+    Declare,
+    Execute,
+    MarkUnknown,
+    Spend,
+    Void,
+    VoidHold,
+)
 from treasury.edge.answers import StrictRoute
 from treasury.edge.bodies import (
     AuthorizationAnswer,
@@ -24,8 +34,7 @@ from treasury.edge.bodies import (
     VoidAnswer,
     VoidBody,
 )
-from treasury.edge.commit import Answer
-from treasury.edge.house import Writing
+from treasury.edge.house import Writer, Writing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 413, 422, 503)
@@ -38,80 +47,57 @@ router = APIRouter(prefix="/v1", tags=["commands"], route_class=StrictRoute, res
 async def create_intent(request: Request, body: IntentBody, writing: Writing) -> JSONResponse:
     """Declare a spend."""
     intent = body.intent(writing.asked.tenant, writing.asked.principal)
-    return _answered(request, await writing.once(lambda commit: authorizations.create_intent(commit, intent)))
+    return await _answered(request, writing, Declare(intent))
 
 
 @router.post("/authorizations", response_model=AuthorizationAnswer)
 async def authorize(request: Request, body: AuthorizationBody, writing: Writing) -> JSONResponse:
     """Authorize a declared spend with the gateway's warrant: approved, pending or denied."""
-    warrant = writing.warrant(body.warrant)
-    answer = await writing.once(
-        lambda commit: authorizations.authorize(
-            commit, writing.asked, warrant, body.intent_id, writing.parts.terms
-        )
-    )
-    return _answered(request, answer)
+    return await _answered(request, writing, Authorize(writing.warrant(body.warrant), body.intent_id))
 
 
 @router.post("/spends", response_model=AuthorizationAnswer)
 async def spend(request: Request, body: SpendBody, writing: Writing) -> JSONResponse:
     """Declare a spend and authorize it in one go."""
-    warrant = writing.warrant(body.warrant)
     intent = body.intent.intent(writing.asked.tenant, writing.asked.principal)
-    answer = await writing.once(
-        lambda commit: authorizations.spend(commit, writing.asked, warrant, intent, writing.parts.terms)
-    )
-    return _answered(request, answer)
+    return await _answered(request, writing, Spend(writing.warrant(body.warrant), intent))
 
 
 @router.post("/executions", response_model=ExecutionAnswer)
 async def execute(request: Request, body: ExecutionBody, writing: Writing) -> JSONResponse:
     """Capture an authorized spend, whole or in part."""
     warrant = writing.warrant(body.warrant)
-    answer = await writing.once(
-        lambda commit: settlements.execute(
-            commit, writing.asked, warrant, body.intent_id, body.recipient_account, body.amount_cents
-        )
-    )
-    return _answered(request, answer)
+    act = Execute(warrant, body.intent_id, body.recipient_account, body.amount_cents)
+    return await _answered(request, writing, act)
 
 
 @router.post("/voids", response_model=VoidAnswer)
 async def void(request: Request, body: VoidBody, writing: Writing) -> JSONResponse:
     """Release what is held for an intent."""
-    warrant = writing.warrant(body.warrant)
-    answer = await writing.once(
-        lambda commit: settlements.void(commit, writing.asked, warrant, body.intent_id)
-    )
-    return _answered(request, answer)
+    return await _answered(request, writing, Void(writing.warrant(body.warrant), body.intent_id))
 
 
 @router.post("/holds/{hold_id}/capture", response_model=ExecutionAnswer)
 async def capture_hold(request: Request, hold_id: UUID, body: CaptureBody, writing: Writing) -> JSONResponse:
     """Settle a paid call under the warrant that placed its hold."""
-    answer = await writing.once(
-        lambda commit: settlements.capture_hold(
-            commit, writing.asked, hold_id, body.recipient_account, body.amount_cents
-        )
-    )
-    return _answered(request, answer)
+    act = CaptureHold(hold_id, body.recipient_account, body.amount_cents)
+    return await _answered(request, writing, act)
 
 
 @router.post("/holds/{hold_id}/void", response_model=HoldEnded)
 async def void_hold(request: Request, hold_id: UUID, body: EmptyBody, writing: Writing) -> JSONResponse:
     """Release the hold of a paid call that certainly failed."""
-    answer = await writing.once(lambda commit: settlements.void_hold(commit, writing.asked, hold_id))
-    return _answered(request, answer)
+    return await _answered(request, writing, VoidHold(hold_id))
 
 
 @router.post("/holds/{hold_id}/unknown", response_model=HoldEnded)
 async def mark_unknown(request: Request, hold_id: UUID, body: EmptyBody, writing: Writing) -> JSONResponse:
     """Keep the hold of a paid call whose outcome nobody knows."""
-    answer = await writing.once(lambda commit: settlements.mark_unknown(commit, writing.asked, hold_id))
-    return _answered(request, answer)
+    return await _answered(request, writing, MarkUnknown(hold_id))
 
 
-def _answered(request: Request, answer: Answer) -> JSONResponse:
+async def _answered(request: Request, writing: Writer, act: Act) -> JSONResponse:
+    answer = await writing.do(act)
     body = answer.body
     if answer.status >= 400:
         body = error_body(body["code"], body["detail"], request.state.correlation_id)

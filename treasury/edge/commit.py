@@ -1,4 +1,4 @@
-"""One command to the ledger, done once, in one database transaction.
+"""One command of an operator, done once, in one database transaction; those of gateways go in batches.
 
 A write comes with a key and the digest of what was asked. The first statement claims the key; the answer
 is kept beside it in the same commit, refusals included, so that asking again gets the same answer and
@@ -17,38 +17,13 @@ import orjson
 
 from adapters.postgres import Connection, Database, one
 from schemas.events import registry
-from schemas.ids import digest, new_id
-from schemas.warrant import Act, Warrant
-from treasury.core import warrant as word
+from schemas.ids import new_id
+from treasury.core.command import Answer, Asked
 from treasury.core.intent import Intent
-from treasury.core.workflow import Workflow
 from treasury.edge.queries import SQL
 from treasury.errors import NotAuthorized, Refused
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks, and what makes it happen once. `command` is the route."""
-
-    gateway: str
-    tenant: str
-    principal: str
-    correlation_id: str
-    command: str
-    key: str
-    request_sha256: str
-
-    def sha256(self) -> str:
-        """What must be the same for an answer to be given again."""
-        return digest([self.command, self.principal, self.request_sha256])
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is answered, and kept. A refusal's body is `{code, detail}`."""
-
-    status: int
-    body: dict[str, Any]
+__all__ = ["Answer", "Asked", "Commit", "fresh_id", "instant", "once"]
 
 
 @dataclass(slots=True)
@@ -60,28 +35,6 @@ class Commit:
     at: datetime
     correlation_id: str
     _events: int = field(default=0, init=False)
-
-    async def lock_workflow(self, workflow_id: UUID) -> Workflow:
-        """Wait until nobody else works on this workflow: its events then have one order."""
-        row = await one(self.connection, SQL.lock_workflow, self.tenant, workflow_id)
-        self.at = row["at"]
-        return Workflow.of(workflow_id, row["status"], row["budget_cents"], row["budget_currency"])
-
-    async def use_warrant(self, warrant: Warrant, asked: Asked, act: Act) -> None:
-        """Check whom and what the warrant is for, and use it up; raises `NotAuthorized`."""
-        word.check(warrant, word.Expected(asked.gateway, asked.tenant, asked.principal, act, self.at))
-        used = await self.connection.fetchval(
-            SQL.use_warrant,
-            self.tenant,
-            warrant.jti,
-            warrant.iss,
-            warrant.act,
-            warrant.intent_id,
-            warrant.decision_id,
-            datetime.fromtimestamp(warrant.exp, UTC),
-        )
-        if used is None:
-            raise NotAuthorized(word.CODE, "the warrant was refused: it was used before")
 
     async def tell(self, event_type: str, intent: Intent, **payload: Any) -> None:
         """Write an event about an intent to the outbox; `payload` adds to what is always told."""

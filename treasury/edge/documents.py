@@ -1,5 +1,6 @@
 """Rows as the API answers them: JSON documents, times in RFC 3339, sums as integers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -8,7 +9,7 @@ import orjson
 from treasury.core.intent import Intent
 from treasury.edge.commit import instant
 
-Row = asyncpg.Record
+Row = asyncpg.Record | dict[str, Any]
 Document = dict[str, Any]
 
 
@@ -109,7 +110,7 @@ def workflow_balance(workflow_id: str, row: Row) -> Document:
     }
 
 
-def trial_balance(rows: list[Row]) -> Document:
+def trial_balance(rows: Sequence[Row]) -> Document:
     """The sums of every account, and of the whole ledger."""
     items = [
         {

@@ -1,6 +1,5 @@
 """What the routes work with, and who stands before them."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,9 +10,9 @@ from adapters.metrics import Metrics
 from adapters.postgres import Database
 from schemas.warrant import Warrant
 from treasury.config import Settings
-from treasury.core.authorization import Terms
+from treasury.core.command import Act, Answer, Asked, Command
 from treasury.edge.access import Access, Caller, Gateway
-from treasury.edge.commit import Answer, Asked, Commit, once
+from treasury.edge.batch import Batches
 from treasury.edge.reading import Page
 from treasury.edge.warrants import verify
 from treasury.errors import NotAuthorized
@@ -30,11 +29,7 @@ class House:
     database: Database
     access: Access
     metrics: Metrics
-
-    @property
-    def terms(self) -> Terms:
-        """How long money is held."""
-        return Terms(self.settings.hold_ttl_s, self.settings.approval_ttl_s)
+    batches: Batches
 
 
 def house(request: Request) -> House:
@@ -77,9 +72,12 @@ class Writer:
         """The warrant that comes with the command; raises `NotAuthorized`."""
         return verify(token, self.gateway.kid, self.key)
 
-    async def once(self, work: Callable[[Commit], Awaitable[Answer]]) -> Answer:
-        """Do it once, and keep the answer."""
-        return await once(self.parts.database, self.asked, self.parts.settings.in_flight_wait_ms, work)
+    async def do(self, act: Act) -> Answer:
+        """Do it once, in the next batch; the answer is kept."""
+        answer = await self.parts.batches.do(Command.of(self.asked, act))
+        if answer is None:
+            raise LookupError("a command that somebody asked for was left unanswered")
+        return answer
 
 
 def writer(

@@ -17,8 +17,8 @@ import orjson
 
 from adapters.postgres import Connection
 from treasury.edge import documents
-from treasury.edge.authorizations import load_intent
 from treasury.edge.commit import instant
+from treasury.edge.knowing import load_intent
 from treasury.edge.queries import SQL
 from treasury.errors import Refused
 

@@ -161,11 +161,10 @@ def _booked(row: asyncpg.Record) -> Booked:
 
 async def _settle(commit: Commit, statement: Statement, found: Matching) -> Matching:
     """Capture what lines tell of unknown outcomes, and match these lines to what was captured."""
-    due = sorted(found.settled, key=lambda settlement: settlement.workflow_id)
-    for workflow_id in sorted({settlement.workflow_id for settlement in due}):
-        await commit.lock_workflow(workflow_id)
-    for settlement in due:
-        await settlements.reconcile(commit, settlement.hold_id, settlement.line.amount_cents)
+    due = found.settled
+    if due:
+        outcomes = {settlement.hold_id: settlement.line.amount_cents for settlement in due}
+        await settlements.reconcile(commit, outcomes)
     captured = await _captured(commit, statement, due)
     found.matched += [(s.line, captured[s.hold_id]) for s in due]
     return found

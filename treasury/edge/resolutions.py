@@ -62,7 +62,7 @@ async def _compensate(commit: Commit, row: asyncpg.Record, resolution: Resolutio
     """Do what was decided; the ids of the entries that were posted for it."""
     if resolution.action in ("capture", "void"):
         amount_cents = row["ledger_cents"] if resolution.action == "capture" else None
-        await settlements.reconcile(commit, row["hold_id"], amount_cents)
+        await settlements.reconcile(commit, {row["hold_id"]: amount_cents})
         return []
     entries = []
     if resolution.action in ("reverse", "correct"):

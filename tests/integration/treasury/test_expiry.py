@@ -7,6 +7,9 @@ import pytest
 
 from adapters.postgres import Database
 from tests.fixtures.treasury import LedgerDatabase, Spend, Treasury
+from treasury.core.authorization import Terms
+from treasury.edge.batch import Batches, Limits
+from treasury.edge.ledger import road
 from treasury.edge.sweep import sweep, sweep_forever
 
 pytestmark = pytest.mark.requirement("TRE-02")
@@ -70,9 +73,10 @@ class TestUnswept:
             await treasury_service.gateway.spend(Spend(100))
         await treasury_service.age_holds()
         database = await Database.open(treasury_service.database.treasury, application="test")
-        ended = await asyncio.gather(sweep(database, 2), sweep(database, 2))
+        batches = treasury_service.app.state.house.batches
+        ended = await asyncio.gather(sweep(database, batches, 2), sweep(database, batches, 2))
         assert ended == [2, 2]
-        assert await sweep(database, 2) == 1
+        assert await sweep(database, batches, 2) == 1
         await database.close()
         events = await treasury_service.sql(
             "SELECT 1 FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.expired'"
@@ -84,7 +88,8 @@ async def test_the_sweeper_outlives_its_database(ledger_database: LedgerDatabase
     database = await Database.open(
         ledger_database.treasury.replace("tollhouse_treasury:", "nobody:"), application="test"
     )
-    sweeping = asyncio.create_task(sweep_forever(database, 1, 10))
+    batches = Batches(road(database, Terms(1, 1)), Limits(10, 10, 1, 10))
+    sweeping = asyncio.create_task(sweep_forever(database, batches, 1, 10))
     done, _ = await asyncio.wait([sweeping], timeout=0.2)
     assert not done
     sweeping.cancel()
