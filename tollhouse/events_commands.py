@@ -20,6 +20,7 @@ from rich.table import Table
 
 from adapters.dead_letter import DeadLetter
 from adapters.nats import Bus, BusAddress, BusUnavailable
+from adapters.telemetry import configure_logging
 from tollhouse.local.folders import data_folder
 from tollhouse.local.secrets import Secrets
 
@@ -142,6 +143,7 @@ def _text(body: bytes) -> str:
 
 def _ask(data: Path | None, nats: str | None, work: Callable[[Bus], Awaitable[Result]]) -> Result:
     folder = data or data_folder()
+    configure_logging("events", "error")
 
     async def run() -> Result:
         bus = await Bus.connect(_address(folder, nats))

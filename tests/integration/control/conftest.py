@@ -40,7 +40,8 @@ def settings(postgres: PostgresServer, nats: NatsServer, control_database: str, 
     }
     files = {
         "operators.json": json.dumps(operators),
-        "dsn": postgres.dsn_of(control_database, "tollhouse_control", PASSWORDS["tollhouse_control"]) + "\n",
+        "control.dsn": postgres.dsn_of(control_database, "tollhouse_control", PASSWORDS["tollhouse_control"])
+        + "\n",
         "nats": NATS_PASSWORDS["control"],
     }
     for name, text in files.items():
@@ -48,7 +49,7 @@ def settings(postgres: PostgresServer, nats: NatsServer, control_database: str, 
     server = urlsplit(nats.url)
     return Settings(
         operators_file=tmp_path / "operators.json",
-        postgres_dsn_file=tmp_path / "dsn",
+        postgres_dsn_file=tmp_path / "control.dsn",
         nats_url=f"nats://{server.hostname}:{server.port}",
         nats_password_file=tmp_path / "nats",
         record_wait_ms=200,
