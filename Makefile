@@ -40,6 +40,7 @@ lint: opa ## formatters, type checks, the rules of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.events.publish --check
 	$(BIN)/sqlfluff lint treasury control
 	$(OPA) fmt --fail --list rego
 	$(OPA) check --strict --schema schemas/decision_input.v1.json rego
