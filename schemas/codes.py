@@ -39,6 +39,8 @@ STATUS: Final[dict[str, int]] = {
     "idempotency_mismatch": 422,
     "invalid": 422,
     "malformed": 400,
+    "signature_invalid": 400,
+    "signature_stale": 400,
     "headers_too_large": 431,
     "body_too_large": 413,
     "method_not_allowed": 405,

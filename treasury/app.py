@@ -15,20 +15,24 @@ from adapters.postgres import Database
 from adapters.telemetry import configure_logging
 from treasury.config import Settings
 from treasury.core.authorization import Terms
-from treasury.edge import answers, api, health, reconciliation_routes, views, workflows
+from treasury.edge import answers, api, health, reconciliation_routes, views, webhooks, workflows
 from treasury.edge.access import Access
+from treasury.edge.alerts import Rounds, tell_forever
 from treasury.edge.batch import Batches, Limits
 from treasury.edge.house import House
 from treasury.edge.ledger import road
+from treasury.edge.providers import Providers
 from treasury.edge.sweep import sweep_forever
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The treasury as an ASGI application; it opens PostgreSQL in its lifespan.
 
-    Raises `OSError` or `AccessUnusable` for a file of the settings that is not there or of no use.
+    Raises `OSError`, `AccessUnusable` or `ProvidersUnusable` for a file of the settings that is not there or
+    of no use.
     """
     access = Access(settings.gateways_file, settings.operators_file)
+    providers = Providers(settings.webhooks_file)
     dsn = settings.postgres_dsn_file.read_text("utf-8").strip()
     metrics = Metrics()
 
@@ -43,23 +47,29 @@ def create_app(settings: Settings) -> FastAPI:
             lock_timeout_ms=settings.lock_wait_ms,
         )
         batches = _batches(settings, database)
-        app.state.house = House(settings, database, access, metrics, batches)
-        sweeping = asyncio.create_task(
-            sweep_forever(database, batches, settings.sweep_interval_ms, settings.sweep_batch_max)
-        )
+        app.state.house = House(settings, database, access, metrics, batches, providers)
+        rounds = Rounds(settings.alert_interval_ms, settings.alert_batch_max, settings.alert_workflows_max)
+        standing = [
+            asyncio.create_task(
+                sweep_forever(database, batches, settings.sweep_interval_ms, settings.sweep_batch_max)
+            ),
+            asyncio.create_task(tell_forever(database, rounds)),
+        ]
         try:
             yield
         finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+            for task in standing:
+                task.cancel()
+            for task in standing:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await batches.close()
             await database.close()
 
     app = FastAPI(title="Tollhouse treasury", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     answers.install(app, settings.retry_after_s)
-    for part in (api, views, workflows, reconciliation_routes, health):
+    for part in (api, views, workflows, reconciliation_routes, webhooks, health):
         app.include_router(part.router)
     app.add_middleware(_Measured, metrics=metrics)
     app.add_middleware(answers.Correlated)

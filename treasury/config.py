@@ -59,6 +59,23 @@ class Settings(BaseSettings):
         1_000, ge=1, description="How long a commit waits for rows that another one has locked."
     )
 
+    # top-ups
+    webhooks_file: Path | None = Field(
+        None, description="The JSON file of payment providers: their name to secrets and tenants."
+    )
+    webhook_bytes_max: int = Field(262_144, ge=1_024, description="Size of a provider's webhook.")
+    webhook_tolerance_s: int = Field(
+        300, ge=1, le=3_600, description="How far a webhook's time may be from ours."
+    )
+    balance_low_percent: int = Field(
+        10, ge=0, le=100, description="Part of a budget's balance after a top-up below which it is low."
+    )
+    alert_interval_ms: int = Field(500, ge=10, description="How often budgets are asked for alerts to tell.")
+    alert_batch_max: int = Field(100, ge=1, description="Alerts told in one round.")
+    alert_workflows_max: int = Field(
+        1_000, ge=1, le=1_000, description="Workflows that are named when a budget is depleted."
+    )
+
     # PostgreSQL
     postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_treasury.")
     postgres_pool_size: int = Field(8, ge=1, le=8, description="Sessions with PostgreSQL.")

@@ -173,6 +173,7 @@ class BudgetAnswer(BaseModel):
     limit_cents: int
     held_cents: int
     captured_cents: int
+    topped_up_cents: int
     remaining_cents: int
 
 

@@ -69,7 +69,7 @@ def hold(row: Row) -> Document:
 
 def budget(row: Row) -> Document:
     """A window of a budget: `remaining_cents` is what may still be held, 0 where nothing is left."""
-    remaining_cents = row["limit_cents"] - row["held_cents"] - row["captured_cents"]
+    remaining_cents = row["limit_cents"] + row["topped_up_cents"] - row["held_cents"] - row["captured_cents"]
     return {
         "key": row["budget_key"],
         "window": row["budget_window"],
@@ -78,6 +78,7 @@ def budget(row: Row) -> Document:
         "limit_cents": row["limit_cents"],
         "held_cents": row["held_cents"],
         "captured_cents": row["captured_cents"],
+        "topped_up_cents": row["topped_up_cents"],
         "remaining_cents": max(0, remaining_cents),
     }
 

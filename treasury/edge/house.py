@@ -1,5 +1,7 @@
 """What the routes work with, and who stands before them."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +15,7 @@ from treasury.config import Settings
 from treasury.core.command import Act, Answer, Asked, Command
 from treasury.edge.access import Access, Caller, Gateway
 from treasury.edge.batch import Batches
+from treasury.edge.providers import Providers
 from treasury.edge.reading import Page
 from treasury.edge.warrants import verify
 from treasury.errors import NotAuthorized
@@ -30,6 +33,8 @@ class House:
     access: Access
     metrics: Metrics
     batches: Batches
+    providers: Providers
+    clock: Callable[[], float] = time.time
 
 
 def house(request: Request) -> House:

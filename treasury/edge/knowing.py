@@ -152,9 +152,7 @@ def _budget(row: asyncpg.Record) -> BudgetId:
 
 
 def _state(row: asyncpg.Record) -> BudgetState:
-    return BudgetState(
-        row["limit_cents"], row["held_cents"], row["captured_cents"], row["topped_up_cents"]
-    )
+    return BudgetState(row["limit_cents"], row["held_cents"], row["captured_cents"], row["topped_up_cents"])
 
 
 def _two(pairs: Collection[tuple[str, Any]]) -> tuple[list[str], list[Any]]:

@@ -21,6 +21,8 @@ CHECKS: Final[dict[str, str]] = {
     "executions_match_entries": "every payment has its execution, and nothing else has one",
     "compensations": "reversals are their entries turned round, adjustments resolve a break",
     "matches": "statements' lines are of what they were matched to",
+    "top_ups": "top-ups have their entries, and budgets what they were topped up",
+    "levels": "budgets stand at the level of what was captured of them",
     "account_balances": "balances are the sums of the postings",
     "holds_match_executions": "holds are of their intents' amounts and captured what was executed",
     "budgets": "budgets are the sums of their holds",

@@ -114,6 +114,72 @@ HAVING sum(x.amount_cents) IS DISTINCT FROM l.amount_cents::numeric OR min(x.cur
 ORDER BY l.reconciliation_id, l.number
 LIMIT 1;
 
+-- name: top_ups
+WITH credited AS (
+    SELECT
+        e.tenant_id,
+        e.id,
+        e.amount_cents,
+        e.currency
+    FROM treasury.journal_entries AS e
+    WHERE e.kind = 'top_up'
+)
+
+SELECT
+    found.tenant_id,
+    found.place,
+    found.expected,
+    found.found
+FROM (
+    SELECT
+        coalesce(c.tenant_id, t.tenant_id) AS tenant_id,
+        coalesce('top-up ' || t.id, 'entry ' || c.id) AS place,
+        coalesce(c.amount_cents || ' ' || c.currency, 'an entry') AS expected,
+        coalesce(t.amount_cents || ' ' || t.currency, 'no top-up') AS found
+    FROM credited AS c
+    FULL JOIN treasury.top_ups AS t ON c.tenant_id = t.tenant_id AND c.id = t.journal_entry_id
+    WHERE c.amount_cents IS DISTINCT FROM t.amount_cents OR c.currency <> t.currency
+    UNION ALL
+    SELECT
+        b.tenant_id,
+        concat_ws(' ', b.budget_key, b.budget_window, b.window_start, b.currency),
+        concat(coalesce(sum(t.amount_cents), 0), ' topped up'),
+        concat(b.topped_up_cents, ' topped up')
+    FROM treasury.budgets AS b
+    LEFT JOIN treasury.top_ups AS t
+        ON
+            b.tenant_id = t.tenant_id
+            AND b.budget_key = t.budget_key
+            AND b.budget_window = t.budget_window
+            AND b.window_start = t.window_start
+            AND b.currency = t.currency
+    GROUP BY b.tenant_id, b.budget_key, b.budget_window, b.window_start, b.currency
+    HAVING b.topped_up_cents <> coalesce(sum(t.amount_cents), 0)
+) AS found
+ORDER BY found.tenant_id, found.place
+LIMIT 1;
+
+-- name: levels
+SELECT
+    b.tenant_id,
+    b.level AS found,
+    right_one.level AS expected,
+    concat_ws(' ', b.budget_key, b.budget_window, b.window_start, b.currency) AS place
+FROM treasury.budgets AS b
+CROSS JOIN
+    LATERAL (
+        SELECT
+            CASE
+                WHEN b.topped_up_cents = 0 THEN 'ample'
+                WHEN b.limit_cents::numeric + b.topped_up_cents - b.captured_cents <= 0 THEN 'depleted'
+                WHEN b.limit_cents::numeric + b.topped_up_cents - b.captured_cents < b.low_cents THEN 'low'
+                ELSE 'ample'
+            END AS level
+    ) AS right_one
+WHERE b.level <> right_one.level
+ORDER BY b.tenant_id, b.window_start, b.budget_key
+LIMIT 1;
+
 -- name: account_balances
 SELECT
     coalesce(p.tenant_id, b.tenant_id) AS tenant_id,
@@ -349,6 +415,17 @@ FROM (
         b.resolved_at
     FROM treasury.breaks AS b
     WHERE b.status = 'resolved'
+    UNION ALL
+    SELECT
+        t.tenant_id,
+        t.id::text,
+        'treasury.topped_up',
+        'top_up_id',
+        e.workflow_id,
+        t.received_at
+    FROM treasury.top_ups AS t
+    INNER JOIN treasury.journal_entries AS e
+        ON t.tenant_id = e.tenant_id AND t.journal_entry_id = e.id
     UNION ALL
     SELECT
         x.tenant_id,

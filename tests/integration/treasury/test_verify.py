@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from tests.fixtures.treasury import Spend, Treasury
+from tests.fixtures.treasury import OPERATOR_TOKEN, Spend, Treasury
 from tollhouse.ledger_commands import ledger_app
 from treasury.edge.verify import CHECKS, verify
 
@@ -25,12 +25,31 @@ TAMPERINGS = [
     ("UPDATE treasury.holds SET captured_cents = 1 WHERE status = 'captured'", "holds_match_executions"),
     ("UPDATE treasury.budgets SET held_cents = held_cents - 1", "budgets"),
     ("UPDATE treasury.holds SET status = 'voided' WHERE status = 'placed'", "states"),
+    ("UPDATE treasury.holds SET amount_cents = 701 WHERE status = 'placed'", "holds_match_executions"),
+    ("UPDATE treasury.intents SET status = 'authorized' WHERE status = 'executed'", "intents"),
+    ("UPDATE treasury.idempotency SET status = NULL, answer = NULL", "idempotency"),
+    ("UPDATE treasury.idempotency SET answer = answer || '{\"amount_cents\": 1}'", "idempotency"),
+    ('UPDATE treasury.idempotency SET answer = answer || \'{"authorization_id": "x"}\'', "idempotency"),
+    ('UPDATE treasury.outbox SET event = event || \'{"tenant": "globex"}\'', "outbox_itself"),
+    (
+        "UPDATE treasury.outbox SET event = jsonb_set(event, '{payload,amount_cents}', '1')",
+        "outbox_itself",
+    ),
+    ("UPDATE treasury.journal_entries SET kind = 'adjustment' WHERE kind = 'payment'", "compensations"),
+    ("UPDATE treasury.journal_entries SET kind = 'top_up' WHERE kind = 'payment'", "top_ups"),
+    ("UPDATE treasury.budgets SET topped_up_cents = 5", "top_ups"),
+    ("UPDATE treasury.budgets SET level = 'low'", "levels"),
+    ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.reconciled'", "outbox"),
+    ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.break_resolved'", "outbox"),
+    ("UPDATE treasury.statement_lines SET amount_cents = 1", "matches"),
+    ("DELETE FROM treasury.break_entries", "compensations"),
+    ("UPDATE treasury.journal_entries SET reverses_id = id WHERE kind = 'reversal'", "compensations"),
     ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.executed'", "outbox"),
     ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.denied'", "outbox"),
 ]
 
 
-async def some_life(treasury: Treasury) -> None:
+async def some_life(treasury: Treasury) -> Spend:
     gateway = treasury.gateway
     executed, voided = Spend(), Spend()
     await gateway.spend(executed)
@@ -39,11 +58,32 @@ async def some_life(treasury: Treasury) -> None:
     await gateway.spend(voided)
     await gateway.void(voided)
     await gateway.spend(Spend(), verdict="denied")
+    return executed
+
+
+async def reconcile(treasury: Treasury, executed: Spend) -> None:
+    """One line matched, one that is missing here posted, one that is missing there reversed."""
+    missing = Spend(payee="bank")
+    await treasury.gateway.spend(missing)
+    await treasury.gateway.execute(missing, account="vendor:1")
+    headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    lines = [
+        {"reference": reference, "amount_cents": 5000, "currency": "USD"}
+        for reference in (executed.id, "ch_1")
+    ]
+    path = "/v1/reconciliations"
+    body = {"provider": "bank", "lines": lines}
+    found = (await treasury.http.post(path, json=body, headers=headers)).json()
+    for broken in found["breaks"]:
+        action = "reverse" if broken["kind"] == "missing_in_statement" else "post"
+        resolve = f"{path}/{found['id']}/breaks/{broken['id']}/resolve"
+        answer = await treasury.http.post(resolve, json={"action": action}, headers=headers)
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(("tampering", "check"), TAMPERINGS)
 async def test_every_tampering_is_found(treasury_service: Treasury, tampering: str, check: str) -> None:
-    await some_life(treasury_service)
+    await reconcile(treasury_service, await some_life(treasury_service))
     connection = await asyncpg.connect(treasury_service.database.admin)
     assert await verify(connection) == []
     await connection.execute("SET session_replication_role = replica")
