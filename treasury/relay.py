@@ -1,9 +1,9 @@
 """The relay: a process of its own that publishes what the outbox holds, within a second of its commit.
 
-It asks the outbox ten times a second, publishes in the order of commits with the event's id as message
-id, and marks what the stream has acknowledged. Whatever fails is tried again: an event is published at
-least once, and the stream keeps it once. Each time it first looks where the stream stands: one that has lost
-what was published to it gets all of that again. On SIGTERM it finishes the batch under way.
+It asks the outbox ten times a second, publishes each workflow's events in the order of their commits with the
+event's id as message id, and marks what the stream has acknowledged. Whatever fails is tried again: an event
+is published at least once, and the stream keeps it once. Each time it first looks where the stream stands:
+what it lost of what was published to it, it gets again. On SIGTERM it finishes the batch under way.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.postgres import Database, DatabaseUnavailable
 from adapters.stream_position import StreamPosition
 from adapters.telemetry import configure_logging, logger
+from schemas.events.registry import Event
 from treasury.config import RelaySettings
-from treasury.edge.outbox import mark_published, publish_again, seen_position, unpublished
+from treasury.edge.outbox import in_waves, mark_published, publish_again, seen_position, unpublished
 
 log = logger("relay")
 
@@ -64,15 +65,25 @@ class Relay:
         events = await unpublished(self._database, self._settings.batch_max)
         if not events:
             return 0
-        kept = await self._bus.publish_batch(events)
+        kept = await self._send(self._bus, events)
         after = await self._bus.position()
         if after.may_lack(before):
             raise BusUnavailable("the stream lost its storage while it was published to")
         if kept:
-            await mark_published(self._database, events[:kept], after)
+            await mark_published(self._database, kept, after)
             self._seen = after
-        if kept < len(events):
-            raise BusUnavailable(f"the bus kept {kept} of {len(events)} events")
+        if len(kept) < len(events):
+            raise BusUnavailable(f"the bus kept {len(kept)} of {len(events)} events")
+        return len(kept)
+
+    async def _send(self, bus: Bus, events: list[Event]) -> list[Event]:
+        """Publish wave by wave, to the first that the stream does not take whole; those that it took."""
+        kept: list[Event] = []
+        for wave in in_waves(events):
+            taken = await bus.publish_batch(wave)
+            kept += wave[:taken]
+            if taken < len(wave):
+                break
         return kept
 
     async def _look(self, bus: Bus) -> StreamPosition:

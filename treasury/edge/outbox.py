@@ -3,20 +3,59 @@
 Rows are never deleted, since the ledger's proof reads them. The position of the stream is kept in the same
 commit as the marks of what was published to it, so that a stream that lost its storage is given again what it
 should still hold by its own limit of age.
+
+Publishing goes in waves, none of which has two events of one workflow: an event is sent only after the stream
+has acknowledged the one before it, so that a refusal half way cannot turn their order around.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from importlib.resources import files
 from typing import Final
 
 import orjson
 
 from adapters.nats_permissions import EVENTS_STREAM
-from adapters.postgres import Connection, Database
+from adapters.postgres import Connection, Database, one
+from adapters.queries import named
 from adapters.stream_position import StreamPosition
 from schemas.events.registry import Event
 from treasury.edge.queries import SQL
 
+COUNTED_MAX: Final = 10_000
 _FOR_EVER: Final = timedelta(days=365_000)
+_SQL: Final = named((files("treasury") / "sql" / "outbox.sql").read_text("utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is committed and not published: how many events (`COUNTED_MAX` stands for more too), and how
+    long the oldest of them has waited, in seconds."""
+
+    events: int
+    oldest_s: float
+
+
+async def waiting(database: Database) -> Waiting:
+    """How far the relay is behind."""
+    async with database.session() as connection:
+        row = await one(connection, _SQL.waiting, COUNTED_MAX)
+    return Waiting(row["events"], row["oldest_s"])
+
+
+def in_waves(events: Sequence[Event]) -> list[list[Event]]:
+    """The events in waves, one of each workflow at most in each; within a workflow their order stays."""
+    waves: list[list[Event]] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        workflow = event["tenant"], event["workflow_id"]
+        if seen[workflow] == len(waves):
+            waves.append([])
+        waves[seen[workflow]].append(event)
+        seen[workflow] += 1
+    return waves
 
 
 async def unpublished(database: Database, batch_max: int) -> list[Event]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import statistics
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,72 @@ async def test_without_a_database_it_waits_and_stops_when_told(
 async def test_without_a_bus_it_waits_and_stops_when_told(settings: RelaySettings) -> None:
     async with running(settings.model_copy(update={"nats_url": "nats://127.0.0.1:9"})):
         await asyncio.sleep(0)
+
+
+async def test_an_event_is_in_the_stream_within_a_second_of_its_commit(
+    treasury_service: Treasury, settings: RelaySettings, stream: Any
+) -> None:
+    """By the clocks of database and bus, which are one machine's; the median, since tests share it."""
+    own = settings.model_copy(update={"batch_max": 200})
+    async with running(own):
+        for _ in range(30):
+            await treasury_service.gateway.spend(Spend())
+        subscription = await stream.subscribe("treasury.>", ordered_consumer=True)
+        stored = {}
+        for _ in range(60):
+            message = await subscription.next_msg(timeout=10)
+            stored[orjson.loads(message.data)["event_id"]] = message.metadata.timestamp
+        await subscription.unsubscribe()
+    rows = await treasury_service.sql("SELECT event_id, recorded_at FROM treasury.outbox")
+    delays_s = [(stored[str(row["event_id"])] - row["recorded_at"]).total_seconds() for row in rows]
+    assert statistics.median(delays_s) < 1
+    assert max(delays_s) < 10
+
+
+@pytest.mark.requirement("EVT-03")
+async def test_a_refusal_half_way_turns_no_order_around(
+    treasury_service: Treasury, settings: RelaySettings, nats: NatsServer, stream: Any
+) -> None:
+    """A stream that takes the small events of a workflow and not the large one before them."""
+    gateway, spend = treasury_service.gateway, Spend()
+    await gateway.spend(spend, reasons=[{"code": "within_daily_budget", "message": "x" * 1_500}])
+    await gateway.execute(spend)
+    own = settings.model_copy(update={"batch_max": 200})
+    database = await Database.open(treasury_service.database.relay, application="test", pool_size=1)
+    relay = Relay(database, lambda: Bus.connect(address(nats, "relay")), own)
+    config = (await stream.stream_info(EVENTS_STREAM)).config
+    await stream.update_stream(config.evolve(max_msg_size=2_000))
+    with pytest.raises(BusUnavailable, match="kept 1 of 3"):
+        await relay.publish()
+    await stream.update_stream(config)
+    while await relay.publish():
+        pass
+    stop = asyncio.Event()
+    stop.set()
+    await relay.run(stop)
+    await database.close()
+    assert [event["event_type"] for event in await heard(stream, 3)] == [
+        "treasury.intent_created",
+        "treasury.authorized",
+        "treasury.executed",
+    ]
+
+
+@pytest.mark.requirement("OPS-03")
+async def test_how_far_it_is_behind_is_measured_even_without_it(
+    treasury_service: Treasury, settings: RelaySettings, stream: Any
+) -> None:
+    async def behind() -> tuple[float, float]:
+        text = (await treasury_service.http.get("/metrics")).text
+        found = dict(re.findall(r"^treasury_outbox_(\w+) (\S+)$", text, re.MULTILINE))
+        return float(found["events"]), float(found["lag_seconds"])
+
+    assert await behind() == (0, 0)
+    await treasury_service.gateway.spend(Spend())
+    await treasury_service.sql("UPDATE treasury.outbox SET recorded_at = recorded_at - interval '1 minute'")
+    events, lag_s = await behind()
+    assert events == 2
+    assert 60 <= lag_s < 120
+    async with running(settings), asyncio.timeout(10):
+        while await behind() != (0, 0):
+            await asyncio.sleep(0.01)

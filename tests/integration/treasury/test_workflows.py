@@ -181,23 +181,25 @@ async def test_the_database_keeps_it_whoever_writes(treasury_service: Treasury) 
 
 
 async def _execute(thief: asyncpg.Connection, placed: dict[str, Any], workflow_id: str) -> None:
-    entry_id = new_id()
+    """A capture that is whole but for its workflow, in one statement."""
     await thief.execute(
-        """INSERT INTO treasury.journal_entries
-        (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
-        VALUES ('acme', $1, $2, $3, 400, 'USD')""",
-        entry_id,
-        workflow_id,
-        placed["authorization_id"],
-    )
-    await thief.execute(
-        """INSERT INTO treasury.executions
-        (tenant_id, id, hold_id, authorization_id, workflow_id, journal_entry_id, amount_cents, currency,
-         recipient_account)
-        VALUES ('acme', $1, $2, $3, $4, $5, 400, 'USD', 'thief')""",
+        """WITH entry AS (
+            INSERT INTO treasury.journal_entries
+            (tenant_id, id, workflow_id, authorization_id, amount_cents, currency)
+            VALUES ('acme', $1::uuid, $2::uuid, $3::uuid, 400, 'USD')
+        ), sides AS (
+            INSERT INTO treasury.postings (tenant_id, id, journal_entry_id, workflow_id, authorization_id,
+                account, direction, amount_cents, currency)
+            SELECT 'acme', gen_random_uuid(), $1, $2, $3, 'thief', side, 400, 'USD'
+            FROM unnest(ARRAY['debit', 'credit']) AS side
+        ), executed AS (
+            INSERT INTO treasury.executions (tenant_id, id, hold_id, authorization_id, workflow_id,
+                journal_entry_id, amount_cents, currency, recipient_account)
+            VALUES ('acme', gen_random_uuid(), $4::uuid, $3, $2, $1, 400, 'USD', 'thief')
+        )
+        UPDATE treasury.holds SET captured_cents = 400 WHERE id = $4""",
         new_id(),
-        placed["hold_id"],
-        placed["authorization_id"],
         workflow_id,
-        entry_id,
+        placed["authorization_id"],
+        placed["hold_id"],
     )
