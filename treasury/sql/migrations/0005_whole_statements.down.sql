@@ -10,6 +10,7 @@ DROP TRIGGER whole ON treasury.journal_entries;
 DROP TRIGGER balanced ON treasury.postings;
 DROP TRIGGER whole ON treasury.executions;
 DROP TRIGGER captured ON treasury.holds;
+DROP TRIGGER never_deleted ON treasury.holds;
 DROP TRIGGER nothing_captured ON treasury.holds;
 DROP TRIGGER born_within_limit ON treasury.budgets;
 DROP TRIGGER within_limit ON treasury.budgets;
@@ -24,6 +25,15 @@ DROP FUNCTION treasury.refuse_rise();
 
 DELETE FROM treasury.transitions
 WHERE noun = 'intent' AND from_status = '' AND to_status IN ('pending', 'authorized', 'denied');
+
+ALTER TABLE treasury.executions
+ADD FOREIGN KEY (tenant_id, hold_id, authorization_id, workflow_id, currency)
+REFERENCES treasury.holds (tenant_id, id, authorization_id, workflow_id, currency),
+ADD FOREIGN KEY (tenant_id, journal_entry_id, workflow_id, authorization_id, currency)
+REFERENCES treasury.journal_entries (tenant_id, id, workflow_id, authorization_id, currency);
+
+ALTER TABLE treasury.outbox ADD FOREIGN KEY (tenant_id, workflow_id)
+REFERENCES treasury.workflows (tenant_id, id);
 
 CREATE INDEX intents_of_workflow ON treasury.intents (tenant_id, workflow_id);
 

@@ -24,6 +24,17 @@ DROP FUNCTION treasury.check_execution();
 DROP FUNCTION treasury.check_capture();
 DROP FUNCTION treasury.check_budget();
 
+-- What an execution belongs to is looked at once a statement (check_executions), and nothing of it is ever
+-- deleted; an event tells its workflow in words that the registry checks.
+ALTER TABLE treasury.executions
+DROP CONSTRAINT executions_tenant_id_hold_id_authorization_id_workflow_id__fkey,
+DROP CONSTRAINT executions_tenant_id_journal_entry_id_workflow_id_authoriz_fkey;
+
+ALTER TABLE treasury.outbox DROP CONSTRAINT outbox_tenant_id_workflow_id_fkey;
+
+CREATE TRIGGER never_deleted BEFORE DELETE OR TRUNCATE ON treasury.holds
+FOR EACH STATEMENT EXECUTE FUNCTION treasury.refuse_change();
+
 -- Nothing asks by these.
 DROP INDEX treasury.intents_of_workflow;
 DROP INDEX treasury.holds_by_status;
@@ -99,15 +110,17 @@ DECLARE
 BEGIN
     SELECT e.id INTO broken
     FROM posted AS e
-    WHERE
-        NOT EXISTS (
-            SELECT 1 FROM treasury.postings AS p
-            WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
-        )
-        OR NOT EXISTS (
-            SELECT 1 FROM treasury.executions AS x
-            WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
-        )
+    LEFT JOIN LATERAL (
+        SELECT TRUE AS there FROM treasury.postings AS p
+        WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+        LIMIT 1
+    ) AS posting ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT TRUE AS there FROM treasury.executions AS x
+        WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
+        LIMIT 1
+    ) AS execution ON TRUE
+    WHERE posting.there IS NULL OR execution.there IS NULL
     LIMIT 1;
     IF found THEN
         RAISE EXCEPTION 'entry % is not whole: it has no postings, or no execution behind it', broken
@@ -129,8 +142,11 @@ DECLARE
 BEGIN
     SELECT e.id, e.amount_cents, s.debits, s.credits INTO broken
     FROM (SELECT DISTINCT p.tenant_id, p.journal_entry_id FROM posted AS p) AS touched
-    INNER JOIN treasury.journal_entries AS e
-        ON touched.tenant_id = e.tenant_id AND touched.journal_entry_id = e.id
+    CROSS JOIN LATERAL (
+        SELECT j.tenant_id, j.id, j.amount_cents FROM treasury.journal_entries AS j
+        WHERE j.tenant_id = touched.tenant_id AND j.id = touched.journal_entry_id
+        LIMIT 1
+    ) AS e
     CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(p.amount_cents) FILTER (WHERE p.direction = 'debit'), 0) AS debits,
@@ -152,7 +168,8 @@ CREATE TRIGGER balanced AFTER INSERT ON treasury.postings
 REFERENCING NEW TABLE AS posted
 FOR EACH STATEMENT EXECUTE FUNCTION treasury.check_postings();
 
--- An execution is of its entry's amount, and its hold says that this much was captured.
+-- An execution is of an entry of its amount and of a hold that says that this much was captured, both of its
+-- own authorization, workflow and currency.
 CREATE FUNCTION treasury.check_executions() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -161,14 +178,26 @@ BEGIN
     SELECT
         x.id, x.amount_cents, e.amount_cents AS posted, h.captured_cents, s.executed INTO broken
     FROM executed AS x
-    INNER JOIN treasury.journal_entries AS e ON x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
-    INNER JOIN treasury.holds AS h ON x.tenant_id = h.tenant_id AND x.hold_id = h.id
+    LEFT JOIN LATERAL (
+        SELECT j.amount_cents FROM treasury.journal_entries AS j
+        WHERE
+            j.tenant_id = x.tenant_id AND j.id = x.journal_entry_id AND j.workflow_id = x.workflow_id
+            AND j.authorization_id = x.authorization_id AND j.currency = x.currency
+        LIMIT 1
+    ) AS e ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT o.captured_cents FROM treasury.holds AS o
+        WHERE
+            o.tenant_id = x.tenant_id AND o.id = x.hold_id AND o.workflow_id = x.workflow_id
+            AND o.authorization_id = x.authorization_id AND o.currency = x.currency
+        LIMIT 1
+    ) AS h ON TRUE
     CROSS JOIN LATERAL (
         SELECT sum(o.amount_cents) AS executed
         FROM treasury.executions AS o
         WHERE o.tenant_id = x.tenant_id AND o.hold_id = x.hold_id
     ) AS s
-    WHERE x.amount_cents <> e.amount_cents OR h.captured_cents <> s.executed
+    WHERE (x.amount_cents = e.amount_cents AND h.captured_cents = s.executed) IS NOT TRUE
     LIMIT 1;
     IF found THEN
         RAISE EXCEPTION 'execution % of % has an entry of %; its hold says % captured, its executions %',
@@ -193,19 +222,22 @@ BEGIN
     SELECT n.id, o.status, n.captured_cents INTO broken
     FROM after_step AS n
     LEFT JOIN before_step AS o ON n.tenant_id = o.tenant_id AND n.id = o.id
+    LEFT JOIN LATERAL (
+        SELECT g.status FROM treasury.authorizations AS g
+        WHERE g.tenant_id = n.tenant_id AND g.id = n.authorization_id
+        LIMIT 1
+    ) AS a ON TRUE
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(x.amount_cents), 0) AS executed FROM treasury.executions AS x
+        WHERE x.tenant_id = n.tenant_id AND x.hold_id = n.id
+    ) AS s
     WHERE
         n.captured_cents IS DISTINCT FROM o.captured_cents
         AND (
             o.status IN ('placed', 'unknown')
             AND (o.unsettled = 'unknown' OR o.expires_at > clock_timestamp())
-            AND EXISTS (
-                SELECT 1 FROM treasury.authorizations AS a
-                WHERE a.tenant_id = n.tenant_id AND a.id = n.authorization_id AND a.status = 'approved'
-            )
-            AND n.captured_cents = (
-                SELECT coalesce(sum(x.amount_cents), 0) FROM treasury.executions AS x
-                WHERE x.tenant_id = n.tenant_id AND x.hold_id = n.id
-            )
+            AND a.status = 'approved'
+            AND n.captured_cents = s.executed
         ) IS NOT TRUE
     LIMIT 1;
     IF found THEN

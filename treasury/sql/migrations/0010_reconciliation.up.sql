@@ -138,15 +138,17 @@ DECLARE
 BEGIN
     SELECT e.id INTO broken
     FROM posted AS e
-    WHERE
-        NOT EXISTS (
-            SELECT 1 FROM treasury.postings AS p
-            WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
-        )
-        OR EXISTS (
-            SELECT 1 FROM treasury.executions AS x
-            WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
-        ) <> (e.kind = 'payment')
+    LEFT JOIN LATERAL (
+        SELECT TRUE AS there FROM treasury.postings AS p
+        WHERE p.tenant_id = e.tenant_id AND p.journal_entry_id = e.id
+        LIMIT 1
+    ) AS posting ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT TRUE AS there FROM treasury.executions AS x
+        WHERE x.tenant_id = e.tenant_id AND x.journal_entry_id = e.id
+        LIMIT 1
+    ) AS execution ON TRUE
+    WHERE posting.there IS NULL OR (execution.there IS NOT NULL) <> (e.kind = 'payment')
     LIMIT 1;
     IF found THEN
         RAISE EXCEPTION 'entry % is not whole: it has no postings, or no execution behind it', broken
