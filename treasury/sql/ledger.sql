@@ -8,10 +8,11 @@ WITH begun AS (
         spent.tenant_id,
         spent.workflow_id
     FROM unnest($1::text[], $2::uuid[]) AS spent (tenant_id, workflow_id)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM treasury.workflows AS w
-        WHERE w.tenant_id = spent.tenant_id AND w.id = spent.workflow_id
-    )
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM treasury.workflows AS w
+            WHERE w.tenant_id = spent.tenant_id AND w.id = spent.workflow_id
+        )
     ORDER BY spent.tenant_id, spent.workflow_id
     ON CONFLICT DO NOTHING
     RETURNING tenant_id, id, status, budget_cents, budget_currency
@@ -36,9 +37,21 @@ named AS (
     INNER JOIN treasury.holds AS h ON wanted.tenant_id = h.tenant_id AND wanted.id = h.id
 )
 
-SELECT * FROM begun
+SELECT
+    begun.tenant_id,
+    begun.id,
+    begun.status,
+    begun.budget_cents,
+    begun.budget_currency
+FROM begun
 UNION ALL
-SELECT locked.* FROM (
+SELECT
+    locked.tenant_id,
+    locked.id,
+    locked.status,
+    locked.budget_cents,
+    locked.budget_currency
+FROM (
     SELECT
         w.tenant_id,
         w.id,
@@ -53,11 +66,9 @@ SELECT locked.* FROM (
 
 -- name: known
 SELECT
-    clock_timestamp() AS at,
     k.request_sha256,
     k.status AS kept_status,
     k.answer AS kept_answer,
-    u.id IS NOT NULL AS warrant_used,
     i.id AS intent_id,
     i.workflow_id,
     i.amount_cents,
@@ -80,7 +91,9 @@ SELECT
     h.expires_at,
     charged.keys,
     charged.windows,
-    charged.starts
+    charged.starts,
+    clock_timestamp() AS at,
+    u.id IS NOT NULL AS warrant_used
 FROM
     unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[]) WITH ORDINALITY
         AS wanted (tenant_id, key, warrant_id, intent_id, hold_id, n)
@@ -130,24 +143,43 @@ begun AS (
         0,
         0
     FROM wanted
-    WHERE NOT EXISTS (
-        SELECT 1 FROM treasury.budgets AS b
-        WHERE
-            b.tenant_id = wanted.tenant_id
-            AND b.budget_key = wanted.budget_key
-            AND b.budget_window = wanted.budget_window
-            AND b.window_start = wanted.window_start
-            AND b.currency = wanted.currency
-    )
+    LEFT JOIN treasury.budgets AS b
+        ON
+            wanted.tenant_id = b.tenant_id
+            AND wanted.budget_key = b.budget_key
+            AND wanted.budget_window = b.budget_window
+            AND wanted.window_start = b.window_start
+            AND wanted.currency = b.currency
+    WHERE b.tenant_id IS NULL
     ORDER BY
         wanted.tenant_id, wanted.budget_key, wanted.budget_window, wanted.window_start, wanted.currency
     ON CONFLICT DO NOTHING
     RETURNING *
 )
 
-SELECT * FROM begun
+SELECT
+    begun.tenant_id,
+    begun.budget_key,
+    begun.budget_window,
+    begun.window_start,
+    begun.currency,
+    begun.limit_cents,
+    begun.held_cents,
+    begun.captured_cents,
+    begun.topped_up_cents
+FROM begun
 UNION ALL
-SELECT locked.* FROM (
+SELECT
+    locked.tenant_id,
+    locked.budget_key,
+    locked.budget_window,
+    locked.window_start,
+    locked.currency,
+    locked.limit_cents,
+    locked.held_cents,
+    locked.captured_cents,
+    locked.topped_up_cents
+FROM (
     SELECT b.*
     FROM wanted
     INNER JOIN treasury.budgets AS b

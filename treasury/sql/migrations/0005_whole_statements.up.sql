@@ -1,6 +1,6 @@
 -- The same invariants, checked once a statement instead of once a row, since many commands are written at
--- once. A journal entry is whole in the statement that posts it: its postings, its execution and what its hold
--- says was captured come in one statement, at whose end all of them are looked at.
+-- once. A journal entry is whole in the statement that posts it: its postings, its execution and what its
+-- hold says was captured come in one statement, at whose end all of them are looked at.
 
 -- A spend may be declared and authorized in one go.
 INSERT INTO treasury.transitions (noun, from_status, to_status) VALUES
