@@ -89,6 +89,15 @@ class CaptureHold:
 
 
 @dataclass(frozen=True, slots=True)
+class Accrue:
+    """Capture what a metered call has used since the last time; the rest stays held."""
+
+    hold_id: UUID
+    recipient_account: str
+    amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
 class VoidHold:
     """Release the hold of a paid call that certainly failed."""
 
@@ -117,7 +126,8 @@ class Reconcile:
     amount_cents: int | None
 
 
-Act = Declare | Authorize | Spend | Execute | Void | CaptureHold | VoidHold | MarkUnknown | Expire | Reconcile
+HoldAct = CaptureHold | Accrue | VoidHold | MarkUnknown | Expire | Reconcile
+Act = Declare | Authorize | Spend | Execute | Void | HoldAct
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +159,7 @@ class Command:
     @property
     def hold_id(self) -> UUID | None:
         """The hold that the command names."""
-        if isinstance(self.act, CaptureHold | VoidHold | MarkUnknown | Expire | Reconcile):
+        if isinstance(self.act, HoldAct):
             return self.act.hold_id
         return None
 

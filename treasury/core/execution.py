@@ -1,7 +1,8 @@
 """Taking money that was held: how much, and what becomes of the rest.
 
 A spend may be executed in parts that add up to at most what was authorized; what is left stays held
-until it is executed, voided or expires. A paid call is captured once, and what is left is free again.
+until it is executed, voided or expires. A paid call is captured once, and what is left is free again; one
+that is metered accrues before that, part by part.
 """
 
 from dataclasses import dataclass
@@ -75,6 +76,15 @@ def settle(held: HeldSpend, amount_cents: int) -> Capture:
             "spend_exceeds_ceiling", f"{amount_cents} is more than the {held.left_cents()} minor units held"
         )
     return Capture(amount_cents, held.left_cents() - amount_cents, closes=True)
+
+
+def accrue(held: HeldSpend, amount_cents: int) -> Capture:
+    """Capture what a metered call has used so far; the rest stays held until it is captured or voided.
+
+    Raises `Refused` as `settle` does.
+    """
+    capture = settle(held, amount_cents)
+    return Capture(amount_cents, 0, closes=capture.released_cents == 0)
 
 
 def refuse_unless_open(held: HeldSpend) -> None:

@@ -21,6 +21,7 @@ from schemas.warrant import Warrant
 from treasury.core import warrant as word
 from treasury.core.authorization import Request
 from treasury.core.command import (
+    Accrue,
     Act,
     Answer,
     Asked,
@@ -37,6 +38,7 @@ from treasury.core.command import (
 )
 from treasury.core.execution import (
     Capture,
+    accrue,
     ending,
     execute,
     refuse_unless_open,
@@ -197,6 +199,8 @@ def _settle(act: Act, asked: Asked | None, known: Known) -> Ruling:
             return _reconcile(held, amount_cents)
         case CaptureHold(_, account, amount_cents):
             return _captured(held, settle(held.spend, amount_cents), account)
+        case Accrue(_, account, amount_cents):
+            return _captured(held, accrue(held.spend, amount_cents), account)
         case VoidHold():
             refuse_unless_open(held.spend)
             return Released(held, "voided", _ended(held, "voided"))

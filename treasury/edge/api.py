@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from schemas.codes import error_body
 from treasury.core.command import (
+    Accrue,
     Act,
     Authorize,
     CaptureHold,
@@ -81,6 +82,13 @@ async def void(request: Request, body: VoidBody, writing: Writing) -> JSONRespon
 async def capture_hold(request: Request, hold_id: UUID, body: CaptureBody, writing: Writing) -> JSONResponse:
     """Settle a paid call under the warrant that placed its hold."""
     act = CaptureHold(hold_id, body.recipient_account, body.amount_cents)
+    return await _answered(request, writing, act)
+
+
+@router.post("/holds/{hold_id}/accruals", response_model=ExecutionAnswer)
+async def accrue(request: Request, hold_id: UUID, body: CaptureBody, writing: Writing) -> JSONResponse:
+    """Capture what a metered call has used since the last time; the rest stays held."""
+    act = Accrue(hold_id, body.recipient_account, body.amount_cents)
     return await _answered(request, writing, act)
 
 

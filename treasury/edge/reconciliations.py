@@ -12,17 +12,16 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from adapters.postgres import Connection
 from adapters.queries import named
-from schemas.events import registry
 from schemas.ids import digest
 from treasury.core.reconciliation import Booked, Break, Executed, Line, Matching, Settlement, match
 from treasury.core.resolution import BREAK
 from treasury.edge import settlements
 from treasury.edge.commit import Answer, Commit, fresh_id, instant
 from treasury.edge.queries import SQL as LEDGER
+from treasury.edge.telling import Told, tell
 from treasury.errors import Refused
 
 SQL: Final = named((files("treasury") / "sql" / "reconciliation.sql").read_text("utf-8"))
@@ -241,24 +240,15 @@ async def _keep_break(commit: Commit, reconciliation_id: UUID, broken: Break) ->
 async def _tell(
     commit: Commit, statement: Statement, found: Matching, operator: str, reconciliation_id: UUID
 ) -> None:
-    event = registry.event(
-        "treasury.reconciled",
-        {
-            "reconciliation_id": str(reconciliation_id),
-            "provider": statement.provider,
-            "lines": len(statement.lines),
-            "matched": len(found.matched),
-            "settled": len(found.settled),
-            "repeated": found.repeated,
-            "breaks": len(found.breaks),
-            "by": operator,
-        },
-        tenant=commit.tenant,
-        workflow_id=str(reconciliation_id),
-        correlation_id=commit.correlation_id,
-        occurred_at=instant(commit.at),
-    )
-    text = orjson.dumps(event).decode()
-    await commit.connection.execute(
-        LEDGER.insert_event, commit.tenant, event["event_id"], reconciliation_id, 1, text
-    )
+    payload = {
+        "reconciliation_id": str(reconciliation_id),
+        "provider": statement.provider,
+        "lines": len(statement.lines),
+        "matched": len(found.matched),
+        "settled": len(found.settled),
+        "repeated": found.repeated,
+        "breaks": len(found.breaks),
+        "by": operator,
+    }
+    told = Told(commit.tenant, reconciliation_id, commit.correlation_id, commit.at)
+    await tell(commit.connection, told, "treasury.reconciled", payload)

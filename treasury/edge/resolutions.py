@@ -11,16 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
-from schemas.events import registry
 from treasury.core.money import Money
 from treasury.core.posting import OPERATING, JournalEntry
 from treasury.core.resolution import BREAK, Action, refuse_unless_allowed
 from treasury.edge import settlements
-from treasury.edge.commit import Answer, Commit, fresh_id, instant
-from treasury.edge.queries import SQL as LEDGER
+from treasury.edge.commit import Answer, Commit, fresh_id
 from treasury.edge.reconciliations import SQL, document
+from treasury.edge.telling import Told, tell
 from treasury.errors import Refused
 
 
@@ -145,15 +143,5 @@ async def _tell(commit: Commit, row: asyncpg.Record, resolution: Resolution, ent
         "journal_entry_ids": [str(entry) for entry in entries],
         "by": resolution.operator,
     }
-    event = registry.event(
-        "treasury.break_resolved",
-        payload,
-        tenant=commit.tenant,
-        workflow_id=str(row["reconciliation_id"]),
-        correlation_id=commit.correlation_id,
-        occurred_at=instant(commit.at),
-    )
-    text = orjson.dumps(event).decode()
-    await commit.connection.execute(
-        LEDGER.insert_event, commit.tenant, event["event_id"], row["reconciliation_id"], 1, text
-    )
+    told = Told(commit.tenant, row["reconciliation_id"], commit.correlation_id, commit.at)
+    await tell(commit.connection, told, "treasury.break_resolved", payload)
