@@ -45,6 +45,8 @@ _OPERATED: Final = {
     re.compile(rb"reconciliations/ID/breaks/ID/resolve".replace(b"ID", _ID)): 200,
 }
 """What an operator may write, with the status of its answer."""
+_TABLES: Final = re.compile(rb"workflows/[^/]+/balance|accounts/[^/]+/statement|trial-balance")
+_CSV: Final = (b"content-type", b"text/csv; charset=utf-8")
 _QUERY: Final = re.compile(rb"[A-Za-z0-9._:@%=&+-]{0,2000}")
 
 
@@ -115,9 +117,14 @@ class Spends:
 
     async def _read(self, gate: Gate, request: Request, path: bytes) -> None:
         target = "/v1/" + path.decode("ascii")
+        asker = await self._asker(gate, request)
+        if _TABLES.fullmatch(path) and _wants_csv(request):
+            text = await self._treasury.read_text(asker, f"{target}?format=csv")
+            await request.start(200, [_CSV, (b"content-length", str(len(text)).encode())])
+            await request.send(text, more=False)
+            return
         if request.query:
             target += "?" + request.query.decode("ascii")
-        asker = await self._asker(gate, request)
         await request.answer(200, await self._treasury.read(asker, target))
 
     async def _operate(self, gate: Gate, request: Request, path: bytes, status: int) -> None:
@@ -145,6 +152,15 @@ class Spends:
 
 def _operated(path: bytes) -> int | None:
     return next((status for form, status in _OPERATED.items() if form.fullmatch(path)), None)
+
+
+def _wants_csv(request: Request) -> bool:
+    """By the query, or else by what is preferred: a CSV file is always whole."""
+    formats = [pair[7:] for pair in request.query.split(b"&") if pair.startswith(b"format=")]
+    if formats:
+        return formats == [b"csv"]
+    accepted = request.header(b"accept") or b""
+    return accepted.partition(b",")[0].partition(b";")[0].strip().lower() == b"text/csv"
 
 
 def _call(request: Request, act: str) -> Call:

@@ -62,6 +62,13 @@ class Treasury:
         """GET a path with its query."""
         return await self._exchange(b"GET", target, self._headers(asker), None)
 
+    async def read_text(self, asker: Asker, target: str) -> bytes:
+        """GET what is no JSON document, as it comes."""
+        status, answer = await self._send(b"GET", target, self._headers(asker), None)
+        if status >= 300:
+            _document(status, answer)
+        return answer
+
     async def write(self, asker: Asker, target: str, document: dict[str, Any], once: Once) -> dict[str, Any]:
         """POST a document; the same `once` gets the same answer."""
         headers = self._headers(asker)
@@ -91,15 +98,19 @@ class Treasury:
     async def _exchange(
         self, method: bytes, target: str, headers: Headers, body: bytes | None
     ) -> dict[str, Any]:
+        return _document(*await self._send(method, target, headers, body))
+
+    async def _send(
+        self, method: bytes, target: str, headers: Headers, body: bytes | None
+    ) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._pool.send(
                     method, target.encode(), headers, body, self._timeout_s, idempotent=True
                 )
-                answer = await response.read(ANSWER_BYTES_MAX)
+                return response.status, await response.read(ANSWER_BYTES_MAX)
         except (HTTPError, TimeoutError) as error:
             raise unavailable(f"the treasury did not answer: {error or 'not in time'}") from error
-        return _document(response.status, answer)
 
 
 def unavailable(why: str) -> Unavailable:

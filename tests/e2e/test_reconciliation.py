@@ -57,3 +57,22 @@ async def test_an_agent_reconciles_nothing(road: Tollroad) -> None:
     assert (bad.status_code, bad.json()["detail"][0]["loc"]) == (422, ["body", "x"])
     assert (await road.ask("DELETE", "/api/treasury/reconciliations", key="olga-key")).status_code == 405
     assert (await road.read("reconciliations"))["items"] == []
+
+
+@pytest.mark.requirement("TRE-20")
+async def test_statements_come_as_csv_through_the_gateway(road: Tollroad) -> None:
+    asked = {"amount_cents": 300, "purpose": "api_call", "workflow_id": new_id(), "policy_version": "1.0"}
+    authorization = (await road.spend("authorize", asked | {"payee": "vendor-x"})).json()
+    execution = {"intent_id": authorization["intent_id"], "recipient_account": "vendor-x"}
+    await road.spend("execute", execution)
+    for path in ("accounts/vendor-x/statement", f"workflows/{asked['workflow_id']}/balance", "trial-balance"):
+        answer = await road.ask("GET", f"/api/treasury/{path}?format=csv", key="scout-key")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "300" in answer.text
+        csv = {"accept": "text/csv"}
+        same = await road.ask("GET", f"/api/treasury/{path}", key="olga-key", headers=csv)
+        assert same.text == answer.text
+        plain = await road.ask("GET", f"/api/treasury/{path}?format=json", key="olga-key", headers=csv)
+        assert plain.headers["content-type"] == "application/json"
+    missing = await road.ask("GET", "/api/treasury/workflows/x/balance?format=csv", key="olga-key")
+    assert (missing.status_code, missing.json()["code"]) == (422, "invalid")
