@@ -114,7 +114,7 @@ def test_the_same_agent_with_another_url_and_header(tutorial: Tutorial) -> None:
     assert (decision["action"]["name"], decision["outcome"]) == ("bank.send_money", "refused")
     [budget] = tutorial.ask("/api/treasury/budgets")["items"]
     assert (budget["limit_cents"], budget["remaining_cents"]) == (100_000, 97_500)
-    assert re.search(r"bank\D+2500\D+0\D", tutorial.ledger("trial-balance"))
+    assert re.search(r"bank\D+25\.00\D+0\.00\D", tutorial.ledger("trial-balance"))
     assert "The ledger is sound." in tutorial.ledger("verify")
 
 

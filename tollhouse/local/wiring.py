@@ -20,6 +20,7 @@ from tollhouse.registry import GATEWAYS, OPERATORS, REGISTRY, fingerprint
 
 GATEWAY_NAME = "gateway"
 DATABASE = "tollhouse"
+WEBHOOKS = "webhooks.json"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Wiring:
             "postgres_dsn_file": self._credential("treasury.dsn", self.role_dsn("tollhouse_treasury")),
             "gateways_file": self.data / GATEWAYS,
             "operators_file": self.data / OPERATORS,
+            "webhooks_file": self.data / WEBHOOKS,
         }
 
     def _control(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     {"stripe": {"secrets": ["whsec_…", "whsec_…"], "tenants": ["acme"]}}
 
 Several secrets are good at once, so that one can be changed for another without a gap. A file that was
-changed into something unreadable leaves the last good one in force, and says so.
+changed into something unreadable leaves the last good one in force, and says so; where there is no file
+nobody is known.
 """
 
 from pathlib import Path
@@ -63,7 +64,7 @@ class Providers:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def _read(self) -> dict[str, Provider]:
-        if self._file is None:
+        if self._file is None or not self._file.exists():
             return {}
         try:
             return _PROVIDERS.validate_python(orjson.loads(self._file.read_bytes()))
