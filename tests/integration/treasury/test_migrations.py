@@ -9,8 +9,9 @@ import pytest
 from adapters.migrations import MigrationRefused, load, migrate
 from schemas.ids import new_id
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.treasury import PASSWORDS, LedgerDatabase
+from tests.fixtures.treasury import OPERATOR_TOKEN, PASSWORDS, LedgerDatabase, Spend, Treasury
 from treasury.edge.migrate import MIGRATIONS, install
+from treasury.edge.verify import verify
 
 pytestmark = pytest.mark.requirement("SEC-03")
 
@@ -120,3 +121,30 @@ async def test_a_number_may_be_left_out_but_not_filled_in_later(
     (tmp_path / "0002_step.down.sql").write_text("SELECT 0")
     with pytest.raises(MigrationRefused, match="step 4 of other was applied from another file"):
         await migrate(admin, "other", tmp_path)
+
+
+@pytest.mark.requirement("TRE-18")
+async def test_steps_go_back_and_forward_on_data(treasury_service: Treasury) -> None:
+    """What was spent survives; what a step would lose entries of is refused, whole."""
+    gateway, executed = treasury_service.gateway, Spend(payee="bank")
+    await gateway.spend(executed)
+    await gateway.execute(executed)
+    await gateway.spend(Spend(700))
+    admin = await asyncpg.connect(treasury_service.database.admin)
+    before = await admin.fetch("SELECT id, amount_cents FROM treasury.postings ORDER BY id")
+    reached = await migrate(admin, "treasury", MIGRATIONS, to=4)
+    assert reached == 4
+    assert await admin.fetch("SELECT id, amount_cents FROM treasury.postings ORDER BY id") == before
+    await migrate(admin, "treasury", MIGRATIONS)
+    assert await verify(admin) == []
+    body = {"provider": "bank", "lines": [{"reference": "ch_1", "amount_cents": 5, "currency": "USD"}]}
+    headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    found = (await treasury_service.http.post("/v1/reconciliations", json=body, headers=headers)).json()
+    (broken,) = [item for item in found["breaks"] if item["kind"] == "missing_in_ledger"]
+    path = f"/v1/reconciliations/{found['id']}/breaks/{broken['id']}/resolve"
+    await treasury_service.http.post(path, json={"action": "post"}, headers=headers)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await migrate(admin, "treasury", MIGRATIONS, to=4)
+    await migrate(admin, "treasury", MIGRATIONS)
+    assert await verify(admin) == []
+    await admin.close()

@@ -12,9 +12,13 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
+from adapters.postgres import Database
 from schemas.ids import new_id
+from tests.fixtures.servers import eventually
 from tests.fixtures.treasury import Spend, Treasury
+from treasury.edge.alerts import Rounds, tell_forever
 from treasury.edge.providers import Providers, ProvidersUnusable
 from treasury.edge.verify import verify
 
@@ -40,7 +44,12 @@ def treasury_settings(tmp_path: Path) -> dict[str, Any]:
     file.write_text(
         json.dumps({"stripe": {"secrets": ["whsec_of_yesterday_0", SECRET], "tenants": ["acme"]}})
     )
-    return {"sweep_interval_ms": 20, "alert_interval_ms": 20, "webhooks_file": file}
+    return {
+        "sweep_interval_ms": 20,
+        "alert_interval_ms": 20,
+        "alert_batch_max": 1,
+        "webhooks_file": file,
+    }
 
 
 def event(amount_cents: int = 1_000, **changes: Any) -> dict[str, Any]:
@@ -226,6 +235,19 @@ async def test_what_is_depleted_holds_nothing_more_and_is_told(treasury_service:
     assert await spend(treasury_service, 10) == "approved"
     assert len(await told(treasury_service, "treasury.depleted", count=2)) == 2
     await sound(treasury_service)
+
+
+@pytest.mark.requirement("TRE-15")
+async def test_alerts_wait_while_there_is_no_database() -> None:
+    database = await Database.open("postgresql://nobody:x@127.0.0.1:1/x", application="test")
+    with capture_logs() as logs:
+        telling = asyncio.create_task(tell_forever(database, Rounds(1, 1, 1)))
+        await eventually(lambda: len(logs) >= 2)
+    telling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await telling
+    assert {entry["event"] for entry in logs} == {"alerts_wait"}
+    await database.close()
 
 
 @pytest.mark.requirement("TRE-08")
