@@ -280,3 +280,66 @@ async def test_the_period_bounds_what_is_missed(treasury_service: Treasury) -> N
         "missing_in_statement",
     ]
     assert kinds(await reconciled(treasury_service, line("w"))) == ["missing_in_ledger"]
+
+
+REVERSAL = """
+WITH entry AS (
+    INSERT INTO treasury.journal_entries
+        (tenant_id, id, workflow_id, authorization_id, amount_cents, currency, kind, reverses_id)
+    SELECT tenant_id, $1, workflow_id, authorization_id, amount_cents, currency, $2, $3
+    FROM treasury.journal_entries LIMIT 1
+),
+resolved AS (
+    INSERT INTO treasury.break_entries (tenant_id, journal_entry_id, break_id, amount_cents)
+    SELECT tenant_id, $1, id, 5000 FROM treasury.breaks WHERE $4 LIMIT 1
+)
+INSERT INTO treasury.postings (
+    tenant_id, id, journal_entry_id, workflow_id, authorization_id, account, direction, amount_cents, currency
+)
+SELECT tenant_id, uuidv7(), $1, workflow_id, authorization_id, account, direction, amount_cents, currency
+FROM treasury.postings WHERE journal_entry_id = $5
+"""
+
+
+@pytest.mark.requirement("TRE-08")
+@pytest.mark.requirement("TRE-10")
+@pytest.mark.parametrize(
+    ("kind", "reverses", "names_a_break", "why"),
+    [
+        ("adjustment", False, False, "resolves no break"),
+        ("reversal", True, False, "resolves no break"),
+        ("reversal", True, True, "is not the reversal of"),
+        ("reversal", False, True, "reversal_names_its_entry"),
+        ("top_up", False, False, "has no top-up"),
+        ("payment", False, True, "no execution behind it"),
+        ("gift", False, True, "entry_kind"),
+    ],
+)
+async def test_the_database_refuses_entries_with_nothing_behind_them(
+    treasury_service: Treasury, kind: str, reverses: bool, names_a_break: bool, why: str
+) -> None:
+    spend = await executed(treasury_service)
+    await reconciled(treasury_service, line("ch_1", 5000), line(spend["id"]))
+    connection = await asyncpg.connect(treasury_service.database.treasury)
+    entry = spend["journal_entry_id"]
+    with pytest.raises(asyncpg.PostgresError, match=why):
+        await connection.execute(REVERSAL, new_id(), kind, entry if reverses else None, names_a_break, entry)
+    for table in ("statement_lines", "matched_executions", "break_entries", "reconciliations"):
+        with pytest.raises(asyncpg.PostgresError, match=r"permission denied|append only"):
+            await connection.execute(f"DELETE FROM treasury.{table}")
+    await connection.close()
+    await sound(treasury_service)
+
+
+async def test_an_entry_is_reversed_once(treasury_service: Treasury) -> None:
+    await executed(treasury_service)
+    answer = await reconciled(treasury_service, line("x"))
+    (broken,) = [found for found in answer["breaks"] if found["kind"] == "missing_in_statement"]
+    path = f"{PATH}/{answer['id']}/breaks/{broken['id']}/resolve"
+    await ask(treasury_service, "POST", path, {"action": "reverse"})
+    with pytest.raises(asyncpg.UniqueViolationError, match="one_reversal"):
+        await treasury_service.sql(
+            "INSERT INTO treasury.journal_entries SELECT tenant_id, uuidv7(), workflow_id, authorization_id,"
+            " amount_cents, currency, posted_at, kind, reverses_id FROM treasury.journal_entries"
+            " WHERE kind = 'reversal'"
+        )
