@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """Nothing (more) reaches the tool. `detail` is for people, `code` for machines."""
+    """Nothing (more) reaches the tool. `detail` is for people, `code` for machines.
+
+    `workflow_id` is set where only the treasury could tell to which workflow the request belongs.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Refusal(Exception):
         self.approval_id = approval_id
         self.retry_after_s = retry_after_s
         self.decision_id: str | None = None
+        self.workflow_id: str | None = None
 
     @property
     def status(self) -> int:

@@ -23,7 +23,7 @@ from gateway.core.permit import Permit
 from gateway.edge.spend_requests import checked
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Refusal
 from schemas.ids import new_id
 from schemas.spend import (
     AuthorizeIntentRequest,
@@ -121,7 +121,11 @@ class Errands:
     async def _execute(self, asked: _Asked) -> Errand:
         request = checked(ExecuteRequest, asked.call.arguments)
         intent, authorization = await self._declared(asked, str(request.intent_id))
-        amount_cents = check_executable(intent, authorization, request.amount_cents)
+        try:
+            amount_cents = check_executable(intent, authorization, request.amount_cents)
+        except Refusal as refusal:
+            refusal.workflow_id = intent.workflow_id
+            raise
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
             claims = settling(

@@ -37,7 +37,7 @@ _ACTS: Final = {
 }
 _ID: Final = rb"[A-Za-z0-9%][A-Za-z0-9._:@%-]{0,299}"
 _READS: Final = re.compile(
-    rb"(?:intents|authorizations)/ID|workflows/ID/(?:balance|entries)|accounts/ID/statement"
+    rb"(?:intents|authorizations)/ID|workflows(?:/ID(?:/(?:balance|entries))?)?|accounts/ID/statement"
     rb"|holds|budgets|trial-balance|reconciliations(?:/ID)?".replace(b"ID", _ID)
 )
 _OPERATED: Final = {
@@ -98,7 +98,7 @@ class Spends:
                 principal, call, once(request, principal, act, document), prices.currency
             )
         except Refusal as refusal:
-            await refuse(gate, principal, call, refusal)
+            await refuse(gate, principal, replace(call, workflow_id=refusal.workflow_id or ""), refusal)
             raise
         await self._judge(gate, request, principal, errand)
 

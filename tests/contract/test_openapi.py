@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,11 +18,11 @@ from control.config import Settings
 from schemas.ids import new_id
 from tests.contract.openapi import hold_to_document, operations
 from tests.fixtures.servers import NATS_PASSWORDS, NatsServer, PostgresServer
-from tests.fixtures.treasury import PASSWORDS, Spend, Treasury
+from tests.fixtures.treasury import OPERATOR_TOKEN, PASSWORDS, Spend, Treasury
 from tests.integration.gateway.mcp_stack import served
 from treasury.edge.migrate import install
 
-OPERATOR = {"Authorization": "Bearer olga-key"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 
 
 @pytest.fixture
@@ -39,25 +38,19 @@ async def control_settings(
     await install(database, PASSWORDS)
     await migrate.install(database)
     olga = {"id": "olga", "role": "executive", "tenant": "acme"}
-    operators = {hashlib.sha256(b"olga-key").hexdigest(): olga}
-    (tmp_path / "operators.json").write_text(json.dumps(operators))
-    (tmp_path / "dsn").write_text(
+    operators = {hashlib.sha256(OPERATOR_TOKEN.encode()).hexdigest(): olga}
+    (tmp_path / "control.json").write_text(json.dumps(operators))
+    (tmp_path / "control.dsn").write_text(
         postgres.dsn_of(database, "tollhouse_control", PASSWORDS["tollhouse_control"])
     )
     (tmp_path / "nats").write_text(NATS_PASSWORDS["control"])
     bus = urlsplit(nats.url)
     return Settings(
-        operators_file=tmp_path / "operators.json",
-        postgres_dsn_file=tmp_path / "dsn",
+        operators_file=tmp_path / "control.json",
+        postgres_dsn_file=tmp_path / "control.dsn",
         nats_url=f"nats://{bus.hostname}:{bus.port}",
         nats_password_file=tmp_path / "nats",
     )
-
-
-@pytest.fixture
-def control_url(control_settings: Settings) -> Iterator[str]:
-    with served(create_app(control_settings)) as url:
-        yield url
 
 
 @pytest.mark.requirement("TST-03")
@@ -81,9 +74,13 @@ async def test_the_treasury_answers_as_its_document_says(treasury_service: Treas
 
 
 @pytest.mark.requirement("TST-03")
-def test_control_answers_as_its_document_says(control_url: str) -> None:
-    assert hold_to_document(control_url, OPERATOR) > 20
-    assert httpx.get(f"{control_url}/readyz").status_code == 200
+async def test_control_answers_as_its_document_says(
+    control_settings: Settings, treasury_service: Treasury
+) -> None:
+    settings = control_settings.model_copy(update={"treasury_url": treasury_service.url})
+    with served(create_app(settings)) as url:
+        assert await asyncio.to_thread(hold_to_document, url, OPERATOR) > 100
+        assert (await asyncio.to_thread(httpx.get, f"{url}/readyz")).status_code == 200
 
 
 @pytest.mark.requirement("TST-03")
