@@ -220,8 +220,10 @@ class Writing:
         self._move_intent(held.intent, FOLLOWS[status])
 
     def _move_intent(self, intent: Intent, status: str) -> None:
-        row = intent.tenant, intent.id, INTENT.step(intent.status, status)
-        self.rows.changed_intents.append(row)
+        """An intent that is denied once more stays where it is."""
+        if intent.status != status:
+            row = intent.tenant, intent.id, INTENT.step(intent.status, status)
+            self.rows.changed_intents.append(row)
 
     def _tell(self, command: Command, event_type: str, intent: Intent, **payload: Any) -> None:
         event = registry.event(
