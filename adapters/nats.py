@@ -216,8 +216,8 @@ class Bus:
     async def consumer(self, durable: str, *, ack_wait_s: int = 2, max_ack_pending: int = 4096) -> "Consumer":
         """The durable reader of that name of all events, from the first one it has not acknowledged.
 
-        What a reader took and did not acknowledge, since it was killed, comes again after `ack_wait_s`; that is
-        waited for here, so that nothing newer comes before it.
+        What a reader took and did not acknowledge, since it was killed, comes again after `ack_wait_s`; that
+        is waited for here, so that nothing newer comes before it.
         """
         config = ConsumerConfig(
             name=durable,

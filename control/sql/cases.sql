@@ -46,12 +46,10 @@ DELETE FROM control.refusals
 WHERE at < clock_timestamp() - $1::interval;
 
 -- name: is_evidence
-SELECT EXISTS (
-    SELECT 1
-    FROM control.case_evidence AS e
-    INNER JOIN control.cases AS c ON e.tenant = c.tenant AND e.case_id = c.id
-    WHERE e.tenant = $1 AND e.event_id = $2 AND c.kind = $3 AND c.subject = $4
-);
+SELECT count(*) > 0
+FROM control.case_evidence AS e
+INNER JOIN control.cases AS c ON e.tenant = c.tenant AND e.case_id = c.id
+WHERE e.tenant = $1 AND e.event_id = $2 AND c.kind = $3 AND c.subject = $4;
 
 -- name: open_case
 INSERT INTO control.cases (tenant, id, kind, subject, agent, workflow_id, message)

@@ -182,6 +182,9 @@ async def test_without_postgresql_it_answers_503(treasury_service: Treasury) -> 
         assert refused.headers["retry-after"] == "1"
         ready = await treasury_service.http.get("/readyz")
         assert (ready.status_code, ready.json()["waiting_for"]) == (503, ["postgres"])
+        measured = await treasury_service.http.get("/metrics")
+        assert measured.status_code == 200
+        assert "treasury_outbox_lag_seconds" not in measured.text
     finally:
         await treasury_service.sql(role.format("LOGIN"))
     async with asyncio.timeout(5):

@@ -47,6 +47,11 @@ async def test_an_operator_creates_and_reads_it(treasury_service: Treasury) -> N
     assert (again.status_code, again.json()["code"]) == (409, "duplicate")
 
 
+async def test_one_that_is_not_there_is_not_found(treasury_service: Treasury) -> None:
+    answer = await treasury_service.http.get(f"/v1/workflows/{new_id()}", headers=OLGA)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_they_are_listed_by_page_and_status(treasury_service: Treasury) -> None:
     made = sorted([(await create(treasury_service)).json()["id"] for _ in range(3)])
     await move(treasury_service, made[1], "suspend")
