@@ -52,13 +52,15 @@ def execute(held: HeldSpend, amount_cents: int | None, ceiling_cents: int, at: d
     """
     if held.authorization_status in _NOT_OPEN:
         raise Refused(*_NOT_OPEN[held.authorization_status])
-    if held.authorization_status == "executed" and amount_cents is None:
+    is_over = held.authorization_status == "executed"
+    if is_over and amount_cents is None:
         raise Refused("duplicate", "the authorization was executed already")
-    wanted_cents = held.left_cents() if amount_cents is None else amount_cents
-    if wanted_cents > min(held.left_cents(), ceiling_cents):
+    left_cents = 0 if is_over else held.left_cents()
+    wanted_cents = left_cents if amount_cents is None else amount_cents
+    if wanted_cents > min(left_cents, ceiling_cents):
         raise Refused(
             "spend_exceeds_ceiling",
-            f"{wanted_cents} is more than the {held.left_cents()} minor units left of the authorization",
+            f"{wanted_cents} is more than the {left_cents} minor units left of the authorization",
         )
     if held.expires_at <= at:
         raise Refused(*_NOT_OPEN["expired"])

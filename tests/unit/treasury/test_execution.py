@@ -57,6 +57,7 @@ def test_parts_never_add_up_to_more_than_was_authorized(parts: list[int]) -> Non
         (held("voided", "voided"), None, "authorization_voided"),
         (held("executed", "captured", captured_cents=100), None, "duplicate"),
         (held("executed", "captured", captured_cents=100), 1, "spend_exceeds_ceiling"),
+        (held("executed", "captured", "unknown", captured_cents=40), 1, "spend_exceeds_ceiling"),
         (held(), 101, "spend_exceeds_ceiling"),
     ],
 )
