@@ -10,7 +10,6 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 (`gateway.ports`).
 """
 
-import contextlib
 from dataclasses import replace
 
 from gateway.core import record
@@ -76,14 +75,13 @@ def _asked(gate: Gate, principal: Principal, call: Call, declared: Spend | None 
 
 
 async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
-    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more.
-
-    A call that cannot be priced may only lack the newest prices.
-    """
-    with contextlib.suppress(Denied):
+    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more."""
+    try:
         priced = await _decide(gate, permit, await gate.prices.table())
         if agrees(priced.spend, priced.verdict):
             return priced
+    except Denied:
+        pass  # It may only lack the newest prices.
     priced = await _decide(gate, permit, await gate.prices.reread())
     if stance(priced.verdict) != "denied" and not agrees(priced.spend, priced.verdict):
         raise unpriceable("policy judged by another price than the one that it tells")
@@ -93,7 +91,7 @@ async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
 async def _decide(gate: Gate, permit: Permit, prices: PriceTable) -> Permit:
     spend = permit.spend or price(permit.call, permit.principal, prices)
     question = document(permit.call, permit.principal, spend, permit.at)
-    return replace(permit, spend=spend, verdict=await gate.policy.decide(question))
+    return permit.judged(spend, await gate.policy.decide(question))
 
 
 async def _hold(gate: Gate, permit: Permit) -> Permit:
@@ -105,7 +103,7 @@ async def _hold(gate: Gate, permit: Permit) -> Permit:
         return permit
     if gate.treasury is None:
         raise Unavailable("treasury_unavailable", "no treasury stands behind this gateway")
-    return replace(permit, hold_id=await gate.treasury.hold(permit))
+    return permit.held(await gate.treasury.hold(permit))
 
 
 async def _record(gate: Gate, permit: Permit, began_s: float) -> None:

@@ -116,7 +116,7 @@ def _are_reasons(reasons: list[Any]) -> bool:
 
 def _are_obligations(obligations: dict[str, Any]) -> bool:
     """`redact` is a list, all the others are objects; an empty one asks for nothing."""
-    return all(
-        isinstance(asked, list if name == "redact" else dict) or name not in OBLIGATIONS
-        for name, asked in obligations.items()
-    )
+    for name, asked in obligations.items():
+        if not isinstance(asked, list if name == "redact" else dict) and name in OBLIGATIONS:
+            return False
+    return True

@@ -14,6 +14,7 @@ from typing import Any, Final
 from adapters.http1 import HTTPError, Response
 from gateway.core import forward
 from gateway.core.classify import Call, Content
+from gateway.core.hold import standing_workflow
 from gateway.core.path import arguments_of, canonical_path, canonical_query
 from gateway.core.permit import Outcome, Permit
 from gateway.edge.ingress import Request
@@ -32,15 +33,16 @@ async def handle(gate: Gate, request: Request) -> None:
     """Answer one request. Raises `Refusal`."""
     principal = await gate.identity.identify(request.credential)
     try:
-        call, target, body = await _read(gate, request)
+        call, target, body = await _read(gate, request, standing_workflow(principal))
     except Refusal as refusal:
         await refuse(gate, principal, _unread(request), refusal)
         raise
     await run(gate, principal, call, _Passage(gate, request, target, body))
 
 
-async def _read(gate: Gate, request: Request) -> tuple[Call, bytes, Body]:
-    """The call, the target below the server's URL, and the body to send."""
+async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, bytes, Body]:
+    """The call, the target below the server's URL, and the body to send; `standing` is its workflow where it
+    names none."""
     server, path = _address(request)
     arguments: dict[str, Any] = dict(arguments_of(_bounded(request.query, request)))
     target = path
@@ -59,7 +61,7 @@ async def _read(gate: Gate, request: Request) -> tuple[Call, bytes, Body]:
         method=request.method,
         path=path,
         content=content,
-        workflow_id=request.workflow_id,
+        workflow_id=request.workflow_id or standing,
         correlation_id=request.correlation_id,
     )
     return call, target.encode("ascii"), body

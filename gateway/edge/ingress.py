@@ -31,6 +31,7 @@ Values = Sequence[bytes]
 
 GONE: Final = "tollhouse.gone"
 ON_GONE: Final = "tollhouse.on_gone"
+ARRIVED: Final = "tollhouse.arrived"
 BREAK_OFF: Final = "tollhouse.break_off"
 JSON: Final = (b"content-type", b"application/json")
 RETRY_AFTER_S: Final = 1
@@ -90,6 +91,7 @@ class Request:
 
     __slots__ = (
         "_expects",
+        "_head_bytes",
         "_receive",
         "_send",
         "_whole",
@@ -124,6 +126,7 @@ class Request:
         self.started = False
         self._whole = False
         self._expects = False
+        self._head_bytes = 0
 
     def check(self) -> None:
         """Read the head. Raises `BadRequest` or `Unauthenticated`; `correlation_id` is set in any case."""
@@ -137,19 +140,22 @@ class Request:
 
     def _sort(self, headers: list[Header]) -> dict[bytes, list[bytes]]:
         read: dict[bytes, list[bytes]] = {}
+        size = 0
         for header in headers:
+            size += len(header[0]) + len(header[1])
             what = disposition(header[0])
             if what == "pass":
                 self.headers.append(header)
             elif what == "read":
                 read.setdefault(header[0], []).append(header[1])
+        self._head_bytes = size
         return read
 
     def _check_head(self, read: dict[bytes, list[bytes]]) -> None:
         headers: list[Header] = self.scope["headers"]
         if len(headers) > self.settings.header_count_max:
             raise BadRequest("headers_too_large", f"more than {self.settings.header_count_max} headers")
-        if sum(len(name) + len(value) for name, value in headers) > self.settings.header_bytes_max:
+        if self._head_bytes > self.settings.header_bytes_max:
             raise BadRequest(
                 "headers_too_large", f"more than {self.settings.header_bytes_max} bytes of headers"
             )
@@ -208,8 +214,11 @@ class Request:
 
     async def _next(self) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self.settings.body_timeout_s):
+            if ARRIVED in self.scope:
                 message = await self._receive()
+            else:
+                async with asyncio.timeout(self.settings.body_timeout_s):
+                    message = await self._receive()
         except TimeoutError:
             raise BadRequest(
                 "malformed", f"the body took longer than {self.settings.body_timeout_s} s"

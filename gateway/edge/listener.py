@@ -17,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.config import Settings
-from gateway.edge.ingress import BREAK_OFF, GONE, ON_GONE
+from gateway.edge.ingress import ARRIVED, BREAK_OFF, GONE, ON_GONE
+from gateway.edge.outgoing import Outgoing
 from schemas.codes import STATUS, error_body
 from schemas.ids import new_id
 
@@ -48,7 +49,7 @@ class Listener(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed like one that says nothing more."""
-        super().connection_made(transport)
+        super().connection_made(Outgoing(transport, self.loop))
         self.timeout_keep_alive_task = self.loop.call_later(
             self._head_timeout_s, self.timeout_keep_alive_handler
         )
@@ -104,6 +105,7 @@ class Listener(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request has ended."""
         self._be_patient()
+        self.scope[ARRIVED] = True  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
