@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.ids import new_id
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.servers import StartOpa
 from tests.fixtures.tollroad import BUDGET_CENTS, EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
 from tests.fixtures.treasury import LedgerDatabase
@@ -251,7 +252,7 @@ async def test_without_treasury_or_policy_nothing_is_authorized(road: Tollroad) 
     began_s = time.monotonic()
     answer = await road.spend("authorize", asked(901))
     assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
-    assert time.monotonic() - began_s < 2.05
+    assert time.monotonic() - began_s < HUNG_S
 
 
 @pytest.mark.requirement("TRE-11")
