@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from adapters.http1 import HTTPError, Limits, Pool, TcpAddress, UnixAddress
+from adapters.http1 import ConnectFailed, HTTPError, Limits, Pool, TcpAddress, UnixAddress
 
 BATCH_PATH: Final = b"/v1/data/gateway/decision/batch"
 PRICES_PATH: Final = b"/v1/data/gateway/tools/prices"
@@ -49,6 +49,8 @@ class OpaData:
                 b"POST", path, self._headers, body, timeout_s, idempotent=True, stall_s=timeout_s
             )
             text = await response.read(self._answer_bytes_max)
+        except ConnectFailed as error:
+            raise OpaUnavailable("OPA cannot be reached") from error
         except HTTPError as error:
             raise OpaUnavailable(f"OPA: {error}") from None
         if response.status != 200:

@@ -26,6 +26,7 @@ from treasury.config import Settings as TreasurySettings
 KEY_CHARS_MIN = 16
 SERVERS_MAX = 1_000
 AGENTS_MAX = 10_000
+TREASURY = "treasury"
 
 SERVICES: Mapping[str, type[BaseSettings]] = {
     "gateway": GatewaySettings,
@@ -146,6 +147,8 @@ def _given(part: BaseModel | None) -> dict[str, Any]:
 
 def _mistakes(file: _Base, policy: Path, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:
     """What no type can say."""
+    if TREASURY in file.servers:
+        yield ("servers", TREASURY), "the treasury has this name already, and its tools are spend requests"
     for name, server in file.servers.items():
         yield from (((("servers", name, *at)), text) for at, text in _server_mistakes(server))
     yield from _identity_mistakes(file, environment)

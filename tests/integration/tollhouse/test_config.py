@@ -58,6 +58,7 @@ def test_a_good_file_is_taken_with_the_settings_of_its_sections(folder: Path) ->
 MISTAKES = [
     ("tenant: acme", "tenant: acme\noops: 1", "2:1: oops: unknown key; allowed here: agents, control"),
     ("role: executor", "role: 3", "6:23: agents[0].role: must be text"),
+    ("search: {", "treasury: {", "servers.treasury: the treasury has this name already"),
     ("kind: http", "kind: ftp", "4:18: servers.search.kind: must be 'mcp' or 'http', got 'ftp'"),
     (
         "upstream_timeout_s: 5",
