@@ -247,7 +247,8 @@ async def test_without_treasury_or_policy_nothing_is_authorized(road: Tollroad) 
     road.opa.kill()
     answer = await road.spend("authorize", asked())
     assert (answer.status_code, answer.json()["code"]) == (503, "policy_unavailable")
-    assert answer.json()["detail"] in {"OPA cannot be reached", "OPA: the connection ended before an answer"}
+    assert "OPA" in answer.json()["detail"]
+    assert "Errno" not in answer.text
     road.opa.start()
     road.treasury.kill()
     began_s = time.monotonic()
