@@ -5,7 +5,10 @@ a missing or malformed member: all of these refuse.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
+
+import orjson
 
 from gateway.core.classify import Call
 from gateway.core.identify import Principal
@@ -76,6 +79,14 @@ def document(call: Call, principal: Principal, spend: Spend | None, at: str) -> 
     }
 
 
+def text(question: dict[str, Any]) -> bytes:
+    """The input document as OPA compares it exactly: no fraction ends in a zero or has an exponent too.
+
+    Two long fractions that do, OPA takes for equal when they are the same float.
+    """
+    return orjson.dumps(question, default=_number)
+
+
 def read(decision: Any) -> Verdict:
     """Policy's answer to one question, checked member by member.
 
@@ -103,6 +114,17 @@ def require(verdict: Verdict) -> None:
         if asked and (name not in MET or name == "approval"):
             why = f"policy asks for {name!r}, which this gateway cannot meet"
             raise Denied("obligation_unmet", why, reasons=({"code": "obligation_unmet", "message": why},))
+
+
+def _number(value: Any) -> orjson.Fragment:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    digits, has_exponent, exponent = str(value).partition("E")
+    whole, _, fraction = digits.partition(".")
+    if has_exponent:
+        return orjson.Fragment(f"{whole}{fraction}E{int(exponent) - len(fraction)}")
+    fraction = fraction.rstrip("0")
+    return orjson.Fragment(f"{whole}.{fraction}" if fraction else whole)
 
 
 def _are_reasons(reasons: list[Any]) -> bool:
