@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tollhouse.config import Config
 from tollhouse.local.child import StartFailed
-from tollhouse.policy.compile import NotABundle, build_bundle
+from tollhouse.policy.compile import build_bundle
 from tollhouse.policy.reader import read_policy, roles_of, warnings_of
+from tollhouse.policy.revision import NotABundle
 
 
 @dataclass(frozen=True)
