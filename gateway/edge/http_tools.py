@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from adapters.http1 import HTTPError, Response
 from gateway.core import forward
-from gateway.core.classify import Call, Content
+from gateway.core.classify import Call, Content, Server
 from gateway.core.hold import standing_workflow
 from gateway.core.path import arguments_of, canonical_path, canonical_query
 from gateway.core.permit import Outcome, Permit
@@ -33,17 +33,17 @@ async def handle(gate: Gate, request: Request) -> None:
     """Answer one request. Raises `Refusal`."""
     principal = await gate.identity.identify(request.credential)
     try:
-        call, target, body = await _read(gate, request, standing_workflow(principal))
+        call, passage = await _read(gate, request, standing_workflow(principal))
     except Refusal as refusal:
         await refuse(gate, principal, _unread(request), refusal)
         raise
-    await run(gate, principal, call, _Passage(gate, request, target, body))
+    await run(gate, principal, call, passage)
 
 
-async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, bytes, Body]:
-    """The call, the target below the server's URL, and the body to send; `standing` is its workflow where it
-    names none."""
-    server, path = _address(request)
+async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, "_Passage"]:
+    """The call and how it is sent on; `standing` is its workflow where it names none."""
+    name, path = _address(request)
+    server = _server(gate, name)
     arguments: dict[str, Any] = dict(arguments_of(_bounded(request.query, request)))
     target = path
     if arguments:
@@ -55,7 +55,7 @@ async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, byte
         arguments[name] = value
     call = Call(
         kind="tool_call",
-        server=server,
+        server=name,
         tool=f"{request.method} {path}",
         arguments=arguments,
         method=request.method,
@@ -64,7 +64,24 @@ async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, byte
         workflow_id=request.workflow_id or standing,
         correlation_id=request.correlation_id,
     )
-    return call, target.encode("ascii"), body
+    return call, _Passage(gate, request, server, target.encode("ascii"), body)
+
+
+def _server(gate: Gate, name: str) -> Server | None:
+    """The HTTP server of this name, None where nobody registered one: what may be known of that is for policy
+    to say first. Raises `BadRequest` for an MCP server: its tools are judged and priced on `/mcp` alone.
+    """
+    try:
+        server = gate.servers.server(name)
+    except BadRequest:
+        return None
+    if server.kind != "http":
+        raise _absent(name)
+    return server
+
+
+def _absent(name: str) -> BadRequest:
+    return BadRequest("not_found", f"no HTTP tool server {name!r} is registered")
 
 
 def _address(request: Request) -> tuple[str, str]:
@@ -131,6 +148,7 @@ class _Passage:
 
     gate: Gate
     request: Request
+    server: Server | None
     target: bytes
     body: Body
     status: int = 0
@@ -153,8 +171,10 @@ class _Passage:
 
     async def _pass(self, permit: Permit) -> Outcome:
         call = permit.call
+        if self.server is None:
+            raise _absent(call.server)
         response = await self.gate.upstreams.send(
-            self.gate.servers.server(call.server),
+            self.server,
             call.method.encode("ascii"),
             self.target,
             self.request.headers,
