@@ -42,8 +42,8 @@ async def handle(gate: Gate, request: Request) -> None:
 
 async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, "_Passage"]:
     """The call and how it is sent on; `standing` is its workflow where it names none."""
-    name, path = _address(request)
-    server = _server(gate, name)
+    server_name, path = _address(request)
+    server = _server(gate, server_name)
     arguments: dict[str, Any] = dict(arguments_of(_bounded(request.query, request)))
     target = path
     if arguments:
@@ -55,7 +55,7 @@ async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, "_Pa
         arguments[name] = value
     call = Call(
         kind="tool_call",
-        server=name,
+        server=server_name,
         tool=f"{request.method} {path}",
         arguments=arguments,
         method=request.method,
