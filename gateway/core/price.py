@@ -68,8 +68,14 @@ def table(document: dict[str, Any]) -> PriceTable:
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern of the policy document: `*` stands for any characters, all else for itself."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    """A pattern of the policy document: `*` stands for any characters, all else for itself.
+
+    What stands between two stars is taken where it comes first and nowhere else: that finds every match, and
+    a name that has none takes no longer than its length explains, however many stars there are.
+    """
+    first, *parts = (re.escape(part) for part in pattern.split("*"))
+    between = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    return re.compile(first + (f"{between}.*{parts[-1]}" if parts else ""), re.DOTALL)
 
 
 def price(call: Call, principal: Principal, prices: PriceTable) -> Spend | None:
