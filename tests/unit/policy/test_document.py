@@ -139,6 +139,36 @@ def test_a_document_becomes_data(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize(
+    ("price", "data"),
+    [
+        ("{fixed_cents: 5}", {"kind": "fixed", "fixed_cents": 5}),
+        (
+            "{per_unit_cents: 2, argument: job.pages}",
+            {"kind": "per_unit", "per_unit_cents": 2, "argument": "job.pages"},
+        ),
+        (
+            "{argument: amount}",
+            {"kind": "argument", "argument": "amount", "currency": "USD", "minor_units": 100},
+        ),
+    ],
+)
+def test_a_price_becomes_data(tmp_path: Path, price: str, data: dict[str, Any]) -> None:
+    policy = read_policy(written(tmp_path, f"{HEAD}  r: {{tools: [{{name: a.b, price: {price}}}]}}"))
+    role = policy_data(policy)["gateway"]["roles"]["r"]
+    assert role["tools"]["a.b"]["price"] == {**data, "charged_on_error": False}
+
+
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize("limit", [3, 0.05, 1e-15, 0.000000000000007])
+def test_a_multiple_stands_in_the_data_as_it_is_written(tmp_path: Path, limit: float) -> None:
+    tool = f"{{name: a.b, arguments: {{x: {{multiple_of: {limit}}}}}}}"
+    policy = read_policy(written(tmp_path, f"{HEAD}  r: {{tools: [{tool}]}}"))
+    role = policy_data(policy)["gateway"]["roles"]["r"]
+    assert role["tools"]["a.b"]["arguments"] == {"x": {"multiple_of": limit}}
+
+
 def test_every_tool_is_said_explicitly(tmp_path: Path) -> None:
     policy = read_policy(written(tmp_path, f'{HEAD}  r: {{tools: ["*"]}}'))
     assert roles_of(policy) == {"r"}
