@@ -17,7 +17,7 @@ from typing import Any
 from gateway.core.classify import Call
 from gateway.core.decide import Spend
 from gateway.core.execute import check_executable
-from gateway.core.hold import Intent, placing, settling
+from gateway.core.hold import Intent, placing, refuse_paid_call, settling
 from gateway.core.identify import Principal
 from gateway.core.permit import Permit
 from gateway.edge.spend_requests import checked
@@ -121,6 +121,7 @@ class Errands:
     async def _execute(self, asked: _Asked) -> Errand:
         request = checked(ExecuteRequest, asked.call.arguments)
         intent, authorization = await self._declared(asked, str(request.intent_id))
+        refuse_paid_call(authorization)
         amount_cents = check_executable(intent, authorization, request.amount_cents)
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
@@ -140,7 +141,8 @@ class Errands:
 
     async def _void(self, asked: _Asked) -> Errand:
         request = checked(VoidRequest, asked.call.arguments)
-        intent, _ = await self._declared(asked, str(request.intent_id))
+        intent, authorization = await self._declared(asked, str(request.intent_id))
+        refuse_paid_call(authorization)
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
             claims = settling("void", intent, asked.principal, permit.verdict, permit.decision_id, 0)

@@ -274,3 +274,26 @@ async def test_a_treasury_killed_again_and_again_charges_every_answer_once(
     holds = Counter(status for status, _ in await road.holds())
     assert holds["captured"] == outcomes[200]
     assert (await road.read("trial-balance"))["debits_cents"] == 100 * outcomes[200]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-03")
+async def test_an_agent_ends_no_paid_call_of_its_own_while_the_tool_works(
+    road: Tollroad, tmp_path: Path
+) -> None:
+    spend = EXECUTOR["spend"] | {"purposes": ["tool_call"], "payees": ["*"]}
+    write_policy(tmp_path / "policy", {"executor": EXECUTOR | {"spend": spend}}, [])
+    road.opa.kill()
+    road.opa.start()
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    intent = {"intent_id": hold["intent_id"]}
+    for act, body in (("void", intent), ("execute", intent | {"recipient_account": "scout:pocket"})):
+        refused = await road.spend(act, body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "no_authorization_record")
+        told = await road.ask("GET", f"/v1/decisions/{refused.headers['x-decision-id']}", key="scout-key")
+        assert told.json()["outcome"] == "refused"
+    road.tool.go.set()
+    assert (await call).status_code == 200
+    assert await road.holds() == [("captured", 100)]

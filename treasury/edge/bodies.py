@@ -85,7 +85,10 @@ class EmptyBody(_Body):
 
 
 class AuthorizationAnswer(BaseModel):
-    """An authorization with its hold; amounts in minor units."""
+    """An authorization with its hold; amounts in minor units.
+
+    `unsettled` is what becomes of a hold that nobody ends: a spend's is released, a paid call's is unknown.
+    """
 
     approved: bool
     status: AuthorizationStatus
@@ -94,6 +97,7 @@ class AuthorizationAnswer(BaseModel):
     intent_id: UUID
     authorization_id: UUID
     hold_id: UUID | None
+    unsettled: Literal["release", "unknown"] | None
     ceiling_cents: int
     captured_cents: int
     currency: str

@@ -80,6 +80,7 @@ WHERE tenant_id = $1 AND id = $2;
 SELECT
     a.*,
     h.id AS hold_id,
+    h.unsettled,
     h.captured_cents,
     h.expires_at
 FROM treasury.authorizations AS a
@@ -92,6 +93,7 @@ LIMIT 1;
 SELECT
     a.*,
     h.id AS hold_id,
+    h.unsettled,
     h.captured_cents,
     h.expires_at
 FROM treasury.authorizations AS a
