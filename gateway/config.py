@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(
         30.0, gt=0, description="Until a JSON body, or a piece of another, must have come."
     )
+    write_stall_s: float = Field(
+        30.0, gt=0, description="The longest that a caller may take nothing of an answer that waits for it."
+    )
     keep_alive_s: int = Field(65, ge=1, description="How long an idle connection is kept.")
     drain_timeout_s: int = Field(20, ge=1, description="How long calls under way may take after SIGTERM.")
 

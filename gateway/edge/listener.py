@@ -38,10 +38,14 @@ class Listener(HttpToolsProtocol):
         *,
         head_bytes_max: int,
         head_timeout_s: float,
+        write_stall_s: float,
+        stream_s_max: float,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._head_bytes_max = head_bytes_max
         self._head_timeout_s = head_timeout_s
+        self._write_stall_s = write_stall_s
+        self._stream_s_max = stream_s_max
         self._in_head = False
         self._head_bytes = 0
         self._discarded_bytes = 0
@@ -49,7 +53,10 @@ class Listener(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed like one that says nothing more."""
-        super().connection_made(Outgoing(transport, self.loop))
+        self._outgoing = Outgoing(
+            transport, self.loop, stall_s=self._write_stall_s, total_s=self._stream_s_max
+        )
+        super().connection_made(self._outgoing)
         self.timeout_keep_alive_task = self.loop.call_later(
             self._head_timeout_s, self.timeout_keep_alive_handler
         )
@@ -57,6 +64,7 @@ class Listener(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application under way that its caller is gone."""
         super().connection_lost(exc)
+        self._outgoing.lost()
         self._unset_keepalive_if_required()
         self._head_is_over()
         if self.cycle is None or self.cycle.response_complete:
@@ -156,5 +164,9 @@ class Listener(HttpToolsProtocol):
 def protocol(settings: Settings) -> Any:
     """What uvicorn's `http` setting takes: a listener with the settings' limits."""
     return functools.partial(
-        Listener, head_bytes_max=settings.header_bytes_max, head_timeout_s=settings.head_timeout_s
+        Listener,
+        head_bytes_max=settings.header_bytes_max,
+        head_timeout_s=settings.head_timeout_s,
+        write_stall_s=settings.write_stall_s,
+        stream_s_max=settings.stream_s_max,
     )

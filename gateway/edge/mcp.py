@@ -210,7 +210,11 @@ class _Visit:
             await answer_refusal(self.request, refusal, self.id, self.rpc_code)
         elif self.call.tool:
             event = orjson.dumps(mcp_message.refusal(refusal, self.id, self.rpc_code))
-            await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
+            try:
+                async with asyncio.timeout(self.gate.settings.write_stall_s):
+                    await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
+            except TimeoutError:
+                raise refusal from None
         else:
             raise refusal
 
