@@ -25,6 +25,11 @@ class Settings(BaseSettings):
 
     # calls
     calls_max: int = Field(1_024, ge=1, description="Calls under way at once in one worker.")
+    connections_max: int = Field(
+        4_096,
+        ge=1,
+        description="Callers' connections to one worker; those without a request give way to new ones.",
+    )
     header_count_max: int = Field(100, ge=1, description="Headers of a request.")
     header_bytes_max: int = Field(32_768, ge=256, description="Size of a request's head.")
     path_bytes_max: int = Field(4_096, ge=16, description="Length of a tool's path and of its query, each.")
@@ -52,7 +57,7 @@ class Settings(BaseSettings):
     upstream_connections_max: int = Field(
         256, ge=1, description="Connections to one upstream from one worker."
     )
-    stream_s_max: float = Field(3_600.0, gt=0, description="The longest that an answer may stream.")
+    stream_s_max: float = Field(3_600.0, gt=0, description="The longest that a body may stream, either way.")
     stream_bytes_max: int = Field(1_073_741_824, ge=1, description="The largest answer of an upstream.")
 
     # MCP

@@ -194,16 +194,34 @@ class Request:
         """The whole body. Raises `BadRequest`: body_too_large, or malformed (broken off, too slow)."""
         if self._whole:
             return b""
-        pieces = [piece async for piece in self.stream(bytes_max)]
+        if ARRIVED in self.scope:
+            return await self._read(bytes_max)
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_s):
+                return await self._read(bytes_max)
+        except TimeoutError:
+            raise _too_slow(self.settings.body_timeout_s) from None
+
+    async def _read(self, bytes_max: int) -> bytes:
+        pieces = [piece async for piece in self._pieces(bytes_max, self._next)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises like `body`."""
+    def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """The body as it comes: each piece in its time, and all of them in the time that any stream has.
+
+        Raises like `body`.
+        """
+        end_s = asyncio.get_running_loop().time() + self.settings.stream_s_max
+        return self._pieces(bytes_max, lambda: self._next_by(end_s))
+
+    async def _pieces(
+        self, bytes_max: int, next_message: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> AsyncIterator[bytes]:
         if self.length is not None and self.length > bytes_max:
             raise BadRequest("body_too_large", f"the body may have {bytes_max} bytes")
         size = 0
         while not self._whole:
-            message = await self._next()
+            message = await next_message()
             self._whole = not message.get("more_body", False)
             piece: bytes = message.get("body", b"")
             size += len(piece)
@@ -212,17 +230,20 @@ class Request:
             if piece:
                 yield piece
 
-    async def _next(self) -> dict[str, Any]:
+    async def _next_by(self, end_s: float) -> dict[str, Any]:
+        if ARRIVED in self.scope:
+            return await self._next()
+        settings = self.settings
+        left_s = end_s - asyncio.get_running_loop().time()
         try:
-            if ARRIVED in self.scope:
-                message = await self._receive()
-            else:
-                async with asyncio.timeout(self.settings.body_timeout_s):
-                    message = await self._receive()
+            async with asyncio.timeout(min(settings.body_timeout_s, left_s)):
+                return await self._next()
         except TimeoutError:
-            raise BadRequest(
-                "malformed", f"the body took longer than {self.settings.body_timeout_s} s"
-            ) from None
+            longest_s = settings.stream_s_max if left_s < settings.body_timeout_s else settings.body_timeout_s
+            raise _too_slow(longest_s) from None
+
+    async def _next(self) -> dict[str, Any]:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("malformed", "the caller went away within its request")
         return message
@@ -290,6 +311,10 @@ def refusal_headers(refusal: Refusal) -> tuple[Header, ...]:
     if refusal.status == 401:
         return ((b"www-authenticate", b"Bearer"),)
     return ()
+
+
+def _too_slow(longest_s: float) -> BadRequest:
+    return BadRequest("malformed", f"the body took longer than {longest_s} s")
 
 
 def _length(lengths: Values, encodings: Values) -> int | None:

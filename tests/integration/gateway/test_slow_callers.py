@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.servers import eventually
-from tests.integration.gateway.conftest import OTHER_KEY, Running, StartGateway, registry
+from tests.integration.gateway.conftest import KEY, OTHER_KEY, Running, StartGateway, registry
 from tests.integration.gateway.upstream import Upstream
 
 pytestmark = pytest.mark.requirement("GW-13")
@@ -97,3 +98,26 @@ async def test_a_caller_that_left_an_answer_lying_has_its_connection_closed(
     connections = mcp.server.server_state.connections
     await eventually(lambda: not connections, 10)
     caller.close()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "setting"),
+    [(b"application/json", "body_timeout_s"), (b"text/plain", "stream_s_max")],
+    ids=["json", "stream"],
+)
+async def test_a_body_that_drips_has_its_time_as_a_whole(
+    content_type: bytes, setting: str, start_gateway: StartGateway
+) -> None:
+    async with start_gateway(**{setting: 0.3}) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(
+            b"POST /tools/search/open/x HTTP/1.1\r\nhost: g\r\nauthorization: Bearer %b\r\n"
+            b"content-type: %b\r\ncontent-length: 1000000\r\n\r\n{" % (KEY.encode(), content_type)
+        )
+        answer = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        async with asyncio.timeout(HUNG_S):
+            while not answer.done():
+                writer.write(b" ")
+                await asyncio.sleep(0.02)
+        assert (await answer).startswith(b"HTTP/1.1 400 ")
+        writer.close()
