@@ -5,7 +5,7 @@
 #   first pattern that matches before later ones. In a pattern `*` stands for any characters, also for none
 #   and for slashes and points.
 #
-#   What is permitted is said by functions of the call, which OPA evaluates several times faster than rules
+#   What is permitted is said by functions of the call, which OPA evaluates in half the time that it takes for rules
 #   over `input` where a batch asks about many calls. Why something is not is said by rules over `input`.
 # schemas:
 #   - input: schema
