@@ -11,6 +11,7 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.core import record
 from gateway.core.classify import Call
@@ -138,28 +139,37 @@ def _due(permit: Permit, outcome: Outcome) -> Settlement | None:
     return settlement(permit, outcome.kind, outcome.status) if permit.hold_id else None
 
 
-async def _settle(gate: Gate, due: Settlement | None) -> tuple[bool, str | None]:
-    """Whether nothing is due any more, and the journal entry that was posted."""
+class _Heard(NamedTuple):
+    """What the treasury said: the entry it posted, the code of its refusal, or what it has yet to hear."""
+
+    journal_entry_id: str | None = None
+    code: str | None = None
+    due: Settlement | None = None
+
+
+async def _settle(gate: Gate, due: Settlement | None) -> _Heard:
     if due is None or gate.treasury is None:
-        return True, None
+        return _Heard()
     try:
-        return True, await gate.treasury.settle(due)
+        return _Heard(await gate.treasury.settle(due))
     except Unavailable:
-        return False, None
+        return _Heard(due=due)
+    except Refusal as refusal:
+        return _Heard(code=refusal.code)
 
 
 async def _settle_and_record(gate: Gate, permit: Permit, outcome: Outcome, began_s: float) -> None:
     """Settle the hold and put the outcome on the journal; what the treasury has not heard stays due there."""
     due = _due(permit, outcome)
-    settled, journal_entry_id = await _settle(gate, due)
+    heard = await _settle(gate, due)
     ended = record.Ended(
         outcome=outcome.kind,
         status=outcome.status,
-        code=outcome.code,
+        code=heard.code or outcome.code,
         duration_ms=int((gate.clock.monotonic() - began_s) * 1000),
-        journal_entry_id=journal_entry_id or outcome.journal_entry_id,
+        journal_entry_id=heard.journal_entry_id or outcome.journal_entry_id,
     )
-    entry = record.completed(permit, ended, gate.clock.now(), None if settled else due)
+    entry = record.completed(permit, ended, gate.clock.now(), heard.due)
     if due is None:
         gate.journal.note(entry)
     else:

@@ -70,7 +70,8 @@ class Treasury(Protocol):
     """`hold` answers the hold's id; raises `Denied` or `Unavailable`.
 
     `settle` answers the journal entry's id where money moved (null elsewhere); raises `Unavailable`, and is
-    then called again from the journal until the treasury has heard. It must bear being told twice.
+    then called again from the journal until the treasury has heard. Any other `Refusal` is the treasury's
+    last word. It must bear being told twice.
     """
 
     async def hold(self, permit: Permit) -> str: ...

@@ -297,3 +297,38 @@ async def test_an_agent_ends_no_paid_call_of_its_own_while_the_tool_works(
     road.tool.go.set()
     assert (await call).status_code == 200
     assert await road.holds() == [("captured", 100)]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-13")
+async def test_an_agent_takes_no_key_of_its_gateway(road: Tollroad) -> None:
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    spend = {"amount_cents": 1, "currency": "USD", "purpose": "api_call", "payee": "vendor-1"}
+    intent = spend | {"workflow_id": new_id()}
+    for key in (f"{hold['id']}:capture", f"gateway:{hold['id']}:capture"):
+        assert (await road.spend("intents", intent, idempotency_key=key)).status_code == 201
+    road.tool.go.set()
+    assert (await call).status_code == 200
+    assert await road.holds() == [("captured", 100)]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-02")
+async def test_a_capture_that_the_treasury_refuses_leaves_its_hold_unknown_and_says_so(
+    road: Tollroad,
+) -> None:
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    await road.rows(
+        "INSERT INTO treasury.idempotency (tenant_id, key, request_sha256, status, answer)"
+        f" VALUES ('acme', 'gateway:{hold['id']}:capture', 'taken', 200, '{{}}')"
+    )
+    road.tool.go.set()
+    answer = await call
+    assert answer.status_code == 200
+    assert await road.holds() == [("unknown", 100)]
+    told = await road.ask("GET", f"/v1/decisions/{answer.headers['x-decision-id']}", key="scout-key")
+    assert (told.json()["outcome"], told.json()["code"]) == ("succeeded", "idempotency_mismatch")

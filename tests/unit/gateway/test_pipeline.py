@@ -322,3 +322,15 @@ async def test_a_request_that_never_became_a_call_is_on_record_too() -> None:
     invalid = BadRequest("invalid", [{"loc": ["amount_cents"], "message": "no"}])
     await refuse(world.gate(), SCOUT, CALL, invalid)
     assert world.records[1]["reasons"][0]["message"] == "the request is not valid"
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-02")
+async def test_a_settlement_that_was_refused_is_on_record_and_not_due() -> None:
+    world = World(
+        verdicts=[PAID], prices=[PRICES], settle_refusal=BadRequest("authorization_voided", "given up")
+    )
+    await world.run()
+    assert world.entries[1].due is None
+    ended = Completed.model_validate(world.records[1])
+    assert (ended.outcome, ended.code, ended.journal_entry_id) == ("succeeded", "authorization_voided", None)
