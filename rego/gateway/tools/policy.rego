@@ -5,8 +5,8 @@
 #   first pattern that matches before later ones. In a pattern `*` stands for any characters, also for none
 #   and for slashes and points.
 #
-#   What is permitted is said by functions of the call, which OPA evaluates in half the time that it takes for rules
-#   over `input` where a batch asks about many calls. Why something is not is said by rules over `input`.
+#   What is permitted is said by functions of the call: in a batch of many calls, OPA evaluates them faster than rules
+#   over a replaced `input`. Why something is not is said by rules over `input`.
 # schemas:
 #   - input: schema
 package gateway.tools
