@@ -10,7 +10,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.outgoing import GATHERED_BYTES_MAX, Outgoing
+from adapters.outgoing import GATHERED_BYTES_MAX, Outgoing
 from tests.fixtures.deadlines import HUNG_S
 
 
