@@ -10,6 +10,7 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 (`gateway.ports`).
 """
 
+import asyncio
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -76,14 +77,25 @@ def _asked(gate: Gate, principal: Principal, call: Call, declared: Spend | None 
 
 
 async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
-    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more."""
+    """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more.
+
+    All of it within the one time that a decision may take.
+    """
+    timeout_s = gate.settings.decision_timeout_ms / 1000
+    end_s = gate.clock.monotonic() + timeout_s
+    prices = gate.prices.known
+    if prices is not None:
+        try:
+            priced = await _decide(gate, permit, prices)
+            if agrees(priced.spend, priced.verdict):
+                return priced
+        except Denied:
+            pass  # It may only lack the newest prices.
     try:
-        priced = await _decide(gate, permit, await gate.prices.table())
-        if agrees(priced.spend, priced.verdict):
-            return priced
-    except Denied:
-        pass  # It may only lack the newest prices.
-    priced = await _decide(gate, permit, await gate.prices.reread())
+        async with asyncio.timeout(end_s - gate.clock.monotonic()):
+            priced = await _decide(gate, permit, await gate.prices.reread())
+    except TimeoutError:
+        raise Unavailable("policy_unavailable", "policy was not asked in time", retry_after_s=1) from None
     if stance(priced.verdict) != "denied" and not agrees(priced.spend, priced.verdict):
         raise unpriceable("policy judged by another price than the one that it tells")
     return priced

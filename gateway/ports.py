@@ -32,8 +32,11 @@ class Servers(Protocol):
 
 
 class Prices(Protocol):
-    """The table of prices as OPA last told it, and as it tells it now. Both raise `Unavailable`."""
+    """The table of prices as OPA last told it (None before it ever did), the same but read if need be, and as
+    OPA tells it now. Both methods raise `Unavailable`."""
 
+    @property
+    def known(self) -> PriceTable | None: ...
     async def table(self) -> PriceTable: ...
     async def reread(self) -> PriceTable: ...
 

@@ -54,6 +54,10 @@ class World:
     counted: list[str] = field(default_factory=list)
     limited: bool = False
 
+    @property
+    def known(self) -> PriceTable | None:
+        return self.prices[0]
+
     async def table(self) -> PriceTable:
         return self.prices[0]
 
