@@ -53,7 +53,7 @@ _verdict(call) := {
 } else := {
 	"allow": false,
 	"reasons": _refusals(call),
-	"obligations": {"approval": {}, "hold": {}, "redact": [], "rate_limit": {}},
+	"obligations": _obligations(call, {}, {}),
 	"policy": _policy,
 } if {
 	not _is_permitted(call)
@@ -76,8 +76,13 @@ _obligations(call, approval, held) := {
 	"approval": approval,
 	"hold": held,
 	"redact": [],
-	"rate_limit": object.get(data.gateway.roles, [call.principal.role, "rate_limit"], {}),
+	"rate_limit": _rate_limit(call),
 }
+
+# Refused calls count too: whoever tries what it may not is no less limited.
+default _rate_limit(_) := {}
+
+_rate_limit(call) := data.gateway.roles[call.principal.role].rate_limit
 
 _is_permitted(call) if {
 	tools.permitted(call)

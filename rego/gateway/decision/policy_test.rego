@@ -56,6 +56,12 @@ test_a_role_without_rate_limits_has_none if {
 	verdict.obligations.rate_limit == {}
 }
 
+test_a_refused_call_counts_against_its_roles_rate if {
+	verdict := decision.decision with input as patched(call, "/action/name", "bank.unknown")
+	verdict.allow == false
+	verdict.obligations.rate_limit == {"calls": 100, "per_s": 60}
+}
+
 test_nothing_is_granted_to_an_empty_input if {
 	verdict := decision.decision with input as {}
 	verdict.allow == false

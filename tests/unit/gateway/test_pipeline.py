@@ -308,8 +308,10 @@ async def test_a_call_that_cannot_be_priced_is_refused() -> None:
     assert "forward" not in world.events
 
 
-async def test_a_limited_call_is_refused_and_on_record() -> None:
-    world = World(limited=True)
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize("verdicts", [[FREE], [REFUSED]])
+async def test_a_limited_call_is_refused_and_on_record(verdicts: list[Verdict]) -> None:
+    world = World(verdicts=verdicts, limited=True)
     with pytest.raises(BadRequest):
         await world.run()
     assert world.records[0]["reasons"][0]["code"] == "rate_limited"
