@@ -67,6 +67,14 @@ def test_credentials_and_ids_are_not_passed_on(name: bytes) -> None:
     assert disposition(name) != "pass"
 
 
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize(
+    "name", [b"mcp_session_id", b"content_type", b"idempotency_key", b"x_own", b"_", b"transfer_encoding"]
+)
+def test_a_header_with_an_underscore_is_not_passed_on(name: bytes) -> None:
+    assert checked((name, b"1")).headers == []
+
+
 @pytest.mark.requirement("GW-20")
 def test_trace_context_and_ordinary_headers_are_passed_on() -> None:
     headers = [(b"traceparent", b"00-1-2-01"), (b"tracestate", b"a=b"), (b"accept", b"*/*")]
