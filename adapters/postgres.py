@@ -2,9 +2,9 @@
 
 `Database.transact` runs a function in one transaction and runs it again when the database asks for
 that (40001 serialization failure, 40P01 deadlock): the function must therefore touch nothing but its
-connection. When PostgreSQL cannot be reached, or goes away half way, there is `DatabaseUnavailable`:
-whether a commit that was under way took place is then unknown, and asking again with the same
-idempotency key tells.
+connection. When PostgreSQL cannot be reached, goes away half way, or cannot write (a full disk, a standby),
+there is `DatabaseUnavailable`: whether a commit that was under way took place is then unknown, and asking
+again with the same idempotency key tells.
 
 Fixed for every session: `jit` off (it costs more than these small statements), UTC, a statement
 timeout, and a limit on idle transactions, so that a stuck client cannot keep rows locked.
@@ -28,8 +28,11 @@ _GONE: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what the client says of a session that ended within a statement
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,  # 57: shut down, crashed, starting up, cancelled
+    asyncpg.InsufficientResourcesError,  # 53: disk full, out of memory, too many connections
+    asyncpg.PostgresSystemError,  # 58: its disk fails
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
 )
 

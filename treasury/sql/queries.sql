@@ -282,8 +282,8 @@ SELECT
     id
 FROM treasury.holds
 WHERE status = 'placed' AND expires_at <= clock_timestamp()
-ORDER BY expires_at
-LIMIT $1;
+ORDER BY expires_at, id
+LIMIT $1 OFFSET $2;
 
 -- name: list_holds
 SELECT

@@ -78,3 +78,13 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
         async with pool.session():
             pass
     await pool.close()
+
+
+@pytest.mark.requirement("GW-19")
+@pytest.mark.parametrize("state", ["25006", "25P03", "53100", "53200", "57P01", "57P03", "58030"])
+async def test_a_server_that_cannot_work_is_as_good_as_gone(database: str, state: str) -> None:
+    pool = await Database.open(database, application="test")
+    with pytest.raises(DatabaseUnavailable):
+        async with pool.session() as connection:
+            await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+    await pool.close()

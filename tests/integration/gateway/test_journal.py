@@ -238,3 +238,15 @@ async def test_a_caller_who_stopped_waiting_is_nobodys_trouble(journal: Journal)
     await journal.append(entry("stayed"))
     assert task.cancelled()
     assert journal_file.find(journal.path, "stayed", "acme", "scout")
+
+
+@pytest.mark.requirement("GW-19")
+async def test_a_record_that_nobody_could_write_fails_alone(journal: Journal) -> None:
+    unwritable: Any = object()
+    for broken in (entry(record=unwritable), entry(tenant="\ud800"), entry(record=b"{}", hold_id=unwritable)):
+        with pytest.raises(Unavailable):
+            await journal.append(broken)
+        journal.note(broken)
+        await journal.flush()
+        await journal.append(entry("after"))
+    await journal.probe()
