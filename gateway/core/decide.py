@@ -93,14 +93,21 @@ def read(decision: Any) -> Verdict:
     Raises `Unavailable` (policy_unavailable) for an answer of any other shape: a policy that cannot be
     understood is as good as none.
     """
-    match decision:
-        case {
-            "allow": bool(allow),
-            "reasons": list(reasons),
-            "obligations": dict(obligations),
-            "policy": {"version": str(version), "revision": str(revision)},
-        } if _are_reasons(reasons) and (allow or reasons) and _are_obligations(obligations):
-            return Verdict(allow, tuple(reasons), obligations, version, revision)
+    if isinstance(decision, dict):
+        allow, reasons = decision.get("allow"), decision.get("reasons")
+        obligations, policy = decision.get("obligations"), decision.get("policy")
+        if (
+            isinstance(allow, bool)
+            and isinstance(reasons, list)
+            and (allow or reasons)
+            and _are_reasons(reasons)
+            and isinstance(obligations, dict)
+            and _are_obligations(obligations)
+            and isinstance(policy, dict)
+            and isinstance(policy.get("version"), str)
+            and isinstance(policy.get("revision"), str)
+        ):
+            return Verdict(allow, tuple(reasons), obligations, policy["version"], policy["revision"])
     raise Unavailable("policy_unavailable", "the policy's answer is not a decision", retry_after_s=1)
 
 
