@@ -42,6 +42,7 @@ async def handle(gate: Gate, request: Request) -> None:
 
 async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, "_Passage"]:
     """The call and how it is sent on; `standing` is its workflow where it names none."""
+    request.check_workflow()
     server_name, path = _address(request)
     server = _server(gate, server_name)
     arguments: dict[str, Any] = dict(arguments_of(_bounded(request.query, request)))

@@ -90,6 +90,7 @@ class Request:
 
     __slots__ = (
         "_expects",
+        "_fault",
         "_head_bytes",
         "_receive",
         "_send",
@@ -124,6 +125,7 @@ class Request:
         self.workflow_id = ""
         self.started = False
         self._whole = False
+        self._fault: BadRequest | None = None
         self._expects = False
         self._head_bytes = 0
 
@@ -134,8 +136,17 @@ class Request:
         well_formed = len(given) == 1 and _CORRELATION.fullmatch(given[0])
         self.correlation_id = given[0].decode() if well_formed else new_id()
         self._check_head(read)
-        self.workflow_id = _workflow(read.get(b"x-workflow-id", ()))
+        try:
+            self.workflow_id = _workflow(read.get(b"x-workflow-id", ()))
+        except BadRequest as fault:
+            self._fault = fault
         self.credential = _credential(read.get(b"authorization", ()), read.get(b"x-api-key", ()))
+
+    def check_workflow(self) -> None:
+        """Raises `BadRequest` for an X-Workflow-Id that names none: asked once the caller is known, so that
+        the refusal comes on record."""
+        if self._fault is not None:
+            raise self._fault
 
     def _sort(self, headers: list[Header]) -> dict[bytes, list[bytes]]:
         read: dict[bytes, list[bytes]] = {}

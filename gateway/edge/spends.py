@@ -87,6 +87,7 @@ class Spends:
             correlation_id=request.correlation_id,
         )
         try:
+            request.check_workflow()
             document = await body(request)
             call = replace(call, arguments=document, content="json")
             prices = await gate.prices.table()

@@ -1,4 +1,4 @@
-"""A tool has one way in, where its name, rules and price are judged: the other one is not there."""
+"""What is refused at the ways in before a tool is judged, to a caller that is known: it is on record."""
 
 import pytest
 
@@ -27,3 +27,14 @@ async def test_what_nobody_registered_is_told_to_those_alone_who_may_call_it(gat
     assert (listed.status_code, listed.json()["code"]) == (404, "not_found")
     unlisted = await gateway.get("/tools/nowhere/")
     assert (unlisted.status_code, unlisted.json()["code"]) == (403, "tool_not_allowed")
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_workflow_that_is_no_uuid_is_refused_by_its_header_and_on_record(
+    gateway: Running, tool: Upstream
+) -> None:
+    answer = await gateway.get("/tools/search/open/x", headers={"x-workflow-id": "payday"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["header", "X-Workflow-Id"])
+    decision = await gateway.decision(answer.headers["x-decision-id"])
+    assert (decision["allow"], decision["reasons"][0]["code"]) == (False, "invalid")
+    assert tool.requests == []
