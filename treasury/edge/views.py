@@ -1,4 +1,4 @@
-"""The routes that read the ledger."""
+"""The routes that read the ledger: a gateway asks for its agent's own, an operator for all of the tenant."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -148,6 +148,8 @@ CREATE TABLE treasury.holds (
 
 CREATE INDEX holds_by_status ON treasury.holds (tenant_id, status, id);
 
+CREATE INDEX holds_of_principal ON treasury.holds (tenant_id, principal, id);
+
 CREATE INDEX holds_to_expire ON treasury.holds (expires_at) WHERE status = 'placed';
 
 CREATE INDEX holds_of_workflow ON treasury.holds (tenant_id, workflow_id);
@@ -218,6 +220,8 @@ CREATE INDEX postings_of_entry ON treasury.postings (tenant_id, journal_entry_id
 CREATE INDEX postings_of_account ON treasury.postings (tenant_id, account, posted_at, id);
 
 CREATE INDEX postings_of_workflow ON treasury.postings (tenant_id, workflow_id, posted_at, id);
+
+CREATE INDEX postings_of_authorization ON treasury.postings (tenant_id, authorization_id);
 
 -- Sums of the postings, kept by the database itself.
 CREATE TABLE treasury.account_balances (
