@@ -41,6 +41,10 @@ class DatabaseUnavailable(Exception):
     """PostgreSQL cannot be reached, refuses this role, or went away: ask again later."""
 
 
+class UnusableValue(Exception):
+    """PostgreSQL cannot take a value: a NUL in a text, a number out of its range. Asking again is no use."""
+
+
 class Database:
     """A pool of at most `pool_size` sessions of one role. Opening it needs no server yet."""
 
@@ -89,11 +93,18 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Connection]:
-        """One session from the pool, outside any transaction."""
+        """One session from the pool, outside any transaction.
+
+        Raises `DatabaseUnavailable`, and `UnusableValue` for what its statements are given.
+        """
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 yield connection
+        except asyncpg.DataError as error:
+            raise UnusableValue(str(error)) from error
         except _GONE as error:
+            if isinstance(error, ValueError):  # the client's own name for a DataError
+                raise UnusableValue(str(error)) from error
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
     async def close(self, timeout_s: float = 5.0) -> None:

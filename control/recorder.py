@@ -13,13 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import asyncpg
 import orjson
 from nats.aio.msg import Msg
 
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusUnavailable, Consumer, StreamLimits
-from adapters.postgres import DatabaseUnavailable
+from adapters.postgres import DatabaseUnavailable, UnusableValue
 from adapters.telemetry import logger
 from control.store import Store
 from schemas.events.registry import Event, EventRefused, validate
@@ -135,7 +134,7 @@ class Recorder:
             return
         try:
             await self._keep(letters)
-        except asyncpg.DataError:
+        except UnusableValue:
             await self._record_singly(letters)
 
     async def _record_singly(self, letters: Sequence[_Letter]) -> None:
@@ -143,7 +142,7 @@ class Recorder:
         for letter in letters:
             try:
                 await self._keep([letter])
-            except asyncpg.DataError as error:
+            except UnusableValue as error:
                 await self._bury(letter.message, f"cannot be stored: {error}")
 
     async def _keep(self, letters: Sequence[_Letter]) -> None:

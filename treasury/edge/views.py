@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path
 
-from schemas.spend import HoldStatus
+from schemas.spend import NO_NUL, HoldStatus
 from treasury.edge.api import ERRORS
 from treasury.edge.bodies import (
     AuthorizationAnswer,
@@ -69,7 +69,7 @@ async def workflow_entries(parts: InHouse, known: Known, page: Paged, workflow_i
 
 @router.get("/accounts/{account:path}/statement", response_model=Listed[PostingAnswer])
 async def statement(
-    parts: InHouse, known: Known, page: Paged, account: Annotated[str, Path(max_length=200)]
+    parts: InHouse, known: Known, page: Paged, account: Annotated[str, Path(max_length=200, pattern=NO_NUL)]
 ) -> Document:
     """The postings of an account, oldest first."""
     async with parts.database.session() as connection:
