@@ -54,7 +54,7 @@ class RateLimits(Protocol):
 
 
 class Upstreams(Protocol):
-    """Sends to a tool server; `target` is the path and query below its URL's own path.
+    """Sends to a tool server; `target` is the path and query below its URL's own path, empty for that itself.
 
     Raises `UpstreamFailed` where nothing was sent, `OutcomeUnknown` where no whole answer came.
     """

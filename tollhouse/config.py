@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings
 
 from control.config import Settings as ControlSettings
 from gateway.config import Settings as GatewaySettings
-from gateway.edge.registry import Algorithm, HttpUrl
+from gateway.edge.registry import Algorithm, HttpUrl, ServerUrl
 from tollhouse.problems import DocumentError
 from tollhouse.problems import Path as At
 from tollhouse.yaml_reader import as_model, read_document
@@ -50,7 +50,7 @@ class Server(_Entry):
     """A tool server. Those that are started by a command and spoken to over stdio are not served yet."""
 
     kind: Literal["mcp", "http"]
-    url: HttpUrl | None = None
+    url: ServerUrl | None = None
     command: tuple[str, ...] | None = None
 
 

@@ -275,6 +275,16 @@ async def test_routes_that_are_not_there(wire: Wire, path: bytes, method: str, s
     assert wire.status == status
 
 
+@pytest.mark.parametrize(("path", "target"), [("", "/"), ("/", "/"), ("/mcp", "/mcp"), ("/mcp/", "/mcp/")])
+async def test_the_servers_own_path_is_called_as_it_was_registered(
+    wire: Wire, tool: Upstream, path: str, target: str
+) -> None:
+    wire.url = tool.url + path
+    tool.answers(json_answer(DONE))
+    await wire.ask()
+    assert tool.requests[0].target == target
+
+
 @pytest.mark.parametrize("path", [b"/mcp/shop", b"/mcp/nowhere"])
 async def test_a_server_that_is_not_there_is_told_in_the_callers_protocol(
     wire: Wire, tool: Upstream, path: bytes

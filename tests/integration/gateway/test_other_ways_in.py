@@ -38,3 +38,13 @@ async def test_a_workflow_that_is_no_uuid_is_refused_by_its_header_and_on_record
     decision = await gateway.decision(answer.headers["x-decision-id"])
     assert (decision["allow"], decision["reasons"][0]["code"]) == (False, "invalid")
     assert tool.requests == []
+
+
+@pytest.mark.requirement("GW-04")
+@pytest.mark.parametrize("base", ["/api", "/api/"])
+async def test_an_http_tools_path_goes_below_its_servers(
+    base: str, start_gateway: StartGateway, tool: Upstream
+) -> None:
+    async with start_gateway(registry=registry(tool.url + base)) as gateway:
+        await gateway.get("/tools/search/open/x/?q=1")
+    assert tool.requests[0].target == "/api/open/x/?q=1"

@@ -68,6 +68,16 @@ MISTAKES = [
     ("port: 8700", "opa_url: x", "17:11: gateway.opa_url: unknown key; allowed here: body_bytes_max"),
     ("hold_ttl_s: 60", "hold_ttl_s: 0.5", "18:24: treasury.hold_ttl_s: must be a whole number, got 0.5"),
     ('url: "http://127.0.0.1:9102"', "url: nowhere", "4:29: servers.search.url: "),
+    (
+        'url: "http://127.0.0.1:9102"',
+        'url: "http://me:secret@127.0.0.1:9102"',
+        "4:29: servers.search.url: the URL of a tool server has no user",
+    ),
+    (
+        'url: "http://127.0.0.1:9102"',
+        'url: "http://127.0.0.1:9102/?key=secret"',
+        "4:29: servers.search.url: the URL of a tool server has no query",
+    ),
     ("policy: policy.yaml", "policy: none.yaml", "16:9: policy: there is no "),
     ("id: boss", "id: scout", "7:10: agents[1].id: 'scout' stands here already"),
     ("id: olga", "id: scout", "9:10: operators[0].id: 'scout' stands here already"),

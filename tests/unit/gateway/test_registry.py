@@ -42,7 +42,7 @@ def test_a_key_is_known_by_its_hash_alone(tmp_path: Path) -> None:
 
 def test_servers_by_name(tmp_path: Path) -> None:
     registry = Registry(written(tmp_path, GOOD))
-    assert registry.server("bank").url == "http://127.0.0.1:9101/mcp"
+    assert registry.server("bank").url == "http://127.0.0.1:9101/mcp/"
     with pytest.raises(BadRequest) as refused:
         registry.server("absent")
     assert refused.value.code == "not_found"
@@ -76,6 +76,26 @@ def test_a_broken_file_stops_the_start_and_never_a_running_gateway(broken: Any, 
     registry.reread()
     assert not registry.broken
     assert registry.key("key") is None
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9101/mcp?api_key=abc",
+        "http://127.0.0.1:9101/mcp?",
+        "http://127.0.0.1:9101/mcp#top",
+        "http://scout:secret@127.0.0.1:9101/mcp",
+        "http://:9101/mcp",
+        "http://127.0.0.1:70000/mcp",
+        "http://127.0.0.1:0/mcp",
+        "http://[::1/mcp",
+    ],
+)
+def test_a_url_of_which_a_part_would_not_be_used_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryBroken, match=r"servers\.bank\.url: ") as refused:
+        Registry(written(tmp_path, GOOD | {"servers": {"bank": {"kind": "mcp", "url": url}}}))
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.requirement("OPS-04")
