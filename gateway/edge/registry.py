@@ -54,11 +54,11 @@ class _Entry(BaseModel):
 
 
 class Identity(_Entry):
-    """What a credential stands for."""
+    """What a credential stands for. Agent and tenant go into headers and keys, so they are plain names."""
 
-    agent: str = Field(min_length=1, max_length=200)
+    agent: Name
     role: str = Field(min_length=1, max_length=200)
-    tenant: str = Field(min_length=1, max_length=200)
+    tenant: Name
 
 
 class Issuer(_Entry):
@@ -74,9 +74,9 @@ class Issuer(_Entry):
 class Operator(_Entry):
     """A person who operates; knows no tools."""
 
-    id: str = Field(min_length=1)
+    id: Name
     role: str
-    tenant: str
+    tenant: Name
 
 
 class ServerEntry(_Entry):
@@ -89,7 +89,7 @@ class ServerEntry(_Entry):
 class Document(_Entry):
     """The file as a whole."""
 
-    tenant: str
+    tenant: Name
     servers: dict[Name, ServerEntry]
     keys: dict[Sha256, Identity]
     issuers: tuple[Issuer, ...] = ()

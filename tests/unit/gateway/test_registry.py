@@ -99,6 +99,22 @@ def test_a_url_of_which_a_part_would_not_be_used_is_refused(url: str, tmp_path: 
 
 
 @pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize("name", ["", "zwölf", "a b", "a\n", "-a", "a" * 65, "a/b"])
+@pytest.mark.parametrize("part", ["keys", "operators", "issuers", "tenant"])
+def test_agents_operators_and_tenants_have_plain_names(part: str, name: str, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(b"key").hexdigest()
+    issuer = {"issuer": "i", "audience": "a", "jwks_url": "http://x", "algorithms": ["ES256"]}
+    odd: dict[str, Any] = {
+        "keys": {sha256: SCOUT | {"agent": name}},
+        "operators": {sha256: {"id": name, "role": "executive", "tenant": "acme"}},
+        "issuers": [issuer | {"subjects": {"s": SCOUT | {"tenant": name}}}],
+        "tenant": name,
+    }
+    with pytest.raises(RegistryBroken, match=part):
+        Registry(written(tmp_path, GOOD | {part: odd[part]}))
+
+
+@pytest.mark.requirement("OPS-04")
 def test_a_missing_file_keeps_the_last_registry_too(tmp_path: Path) -> None:
     file = written(tmp_path, GOOD)
     registry = Registry(file)
