@@ -46,8 +46,8 @@ def _escapable(name: str, role: Role) -> Iterator[str]:
         wider = next((other for other in role.tools if binds and _covers(other, tool)), None)
         if wider is not None:
             yield (
-                f"roles.{name}.tools: {wider.name} grants other spellings of {tool.name} too (capitals, a slash"
-                f" at the end), without its {' and '.join(binds)}: name what {wider.name} is meant for"
+                f"roles.{name}.tools: {wider.name} grants other spellings of {tool.name} too (capitals, a"
+                f" slash at the end), without its {' and '.join(binds)}: name what {wider.name} is meant for"
             )
 
 

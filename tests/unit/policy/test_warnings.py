@@ -7,7 +7,7 @@ import pytest
 from tollhouse.policy.document import PolicyDocument
 from tollhouse.policy.reader import read_policy, warnings_of
 
-pytestmark = pytest.mark.requirement("POL-01")
+pytestmark = pytest.mark.requirement("POL-02")
 PRICE = "price: {fixed_cents: 5}"
 EXAMPLES = Path(__file__).parents[3]
 
