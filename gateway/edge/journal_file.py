@@ -120,12 +120,17 @@ class JournalFile:
         self._ship("UPDATE shipped SET seq = ?", 0, position)
 
     def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
-        """Delete the oldest records, at most PRUNE_MAX; answers how many."""
+        """Delete the records of the oldest decisions, of PRUNE_MAX at most; answers how many records.
+
+        A decision goes as a whole, once none of its records has to be kept.
+        """
         bound = "" if unshipped_too else "AND seq <= (SELECT seq FROM shipped)"
+        old = f"written_ms < ? {bound}"
         cursor = self._connected().execute(
-            "DELETE FROM records WHERE seq IN (SELECT seq FROM records"  # noqa: S608 - both words are ours
-            f" WHERE written_ms < ? {bound} ORDER BY seq LIMIT ?)",
-            (before_ms, PRUNE_MAX),
+            "DELETE FROM records WHERE decision_id IN (SELECT decision_id FROM records AS one"  # noqa: S608 - all ours
+            f" WHERE {old} AND NOT EXISTS (SELECT 1 FROM records"
+            f" WHERE decision_id = one.decision_id AND NOT ({old})) ORDER BY seq LIMIT ?)",
+            (before_ms, before_ms, PRUNE_MAX),
         )
         return cursor.rowcount
 

@@ -92,6 +92,28 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
     assert len(await journal.unshipped(9)) == 1
 
 
+@pytest.mark.requirement("AUD-02")
+async def test_a_decision_is_forgotten_as_a_whole(tmp_path: Path) -> None:
+    file = JournalFile(tmp_path / "j.sqlite", "os")
+    file.open()
+    for event, decision_id, at_ms in (
+        ("decided", "long", 1),
+        ("decided", "short", 2),
+        ("completed", "short", 3),
+        ("completed", "long", 9),
+    ):
+        file.write([entry(decision_id, event=event)], at_ms)
+    position = StreamPosition(datetime(2026, 3, 1, tzinfo=UTC), 9, 9)
+    file.mark_shipped(2, position)
+    assert file.prune(5, unshipped_too=False) == 0
+    file.mark_shipped(4, position)
+    assert file.prune(5, unshipped_too=False) == 2
+    assert journal_file.find(tmp_path / "j.sqlite", "short", "acme", "scout") == {}
+    assert len(journal_file.find(tmp_path / "j.sqlite", "long", "acme", "scout")) == 2
+    assert file.prune(10, unshipped_too=True) == 2
+    file.close()
+
+
 @pytest.mark.requirement("EVT-01")
 async def test_what_a_stream_lost_comes_again(journal: Journal) -> None:
     for n in range(3):
