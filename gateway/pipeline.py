@@ -120,13 +120,18 @@ async def _hold(gate: Gate, permit: Permit) -> Permit:
 
 
 async def _record(gate: Gate, permit: Permit, began_s: float) -> None:
-    """The decision is on disk when this returns; where it cannot be, what was held is released."""
+    """The decision is on disk when this returns; where it cannot be, what was held is released.
+
+    Where the treasury does not hear of that either, it is noted for when journal and treasury are back.
+    """
     try:
         await gate.journal.append(record.decided(permit, _due(permit, _UNTOLD)))
     except Refusal as refusal:
         refusal.decision_id = permit.decision_id
         gate.meter.decided(refusal.code, gate.clock.monotonic() - began_s)
-        await _settle(gate, _due(permit, _NEVER_SENT))
+        heard = await _settle(gate, _due(permit, _NEVER_SENT))
+        if heard.due is not None:
+            gate.journal.note(record.refused(permit, refusal, heard.due))
         raise
     gate.meter.decided("", gate.clock.monotonic() - began_s)
 
@@ -136,7 +141,14 @@ async def _refuse(gate: Gate, permit: Permit, refusal: Refusal, began_s: float) 
     if isinstance(refusal, Denied):
         refusal.permit = permit
     gate.meter.decided(refusal.code, gate.clock.monotonic() - began_s)
-    await gate.journal.append(record.refused(permit, refusal))
+    due = refusal.withdrawal if isinstance(refusal, Unavailable) else None
+    entry = record.refused(permit, refusal, due)
+    try:
+        await gate.journal.append(entry)
+    except Refusal:
+        if due is not None:
+            gate.journal.note(entry)
+        raise
 
 
 _UNTOLD = Outcome("unknown", 0, code="internal")

@@ -2,8 +2,9 @@
 
 One file a worker (`gateway.edge.journal_file`) and one thread that writes it. What waits while a commit runs
 goes into the next one together. A caller waits at most its timeout; then its call is refused, though its
-record may still come to be written. A write that fails fails every record in it, whatever it fails of, and
-the file is opened anew for the next one, so the journal is back as soon as the disk is.
+record may still come to be written: its hold is then due to be voided. A write that fails fails every record
+in it, whatever it fails of, and the file is opened anew for the next one, so the journal is back as soon as
+the disk is.
 
 The outcome of a free call need not be on disk before its caller has the answer: `note` takes it along with
 the next commit, at the latest a moment later, and holds on to it while the disk will not take it.
@@ -79,7 +80,13 @@ class Journal:
         await written
 
     def note(self, entry: Entry) -> None:
-        """Have one record written soon; nobody waits for it. As many wait here as calls are under way."""
+        """Have one record written soon; nobody waits for it. As many wait here as calls are under way.
+
+        Only a disk that stays away makes more of them; what is too much then is said in the log instead.
+        """
+        if len(self._queue) >= 2 * self._queue_max:
+            log.error("note_dropped", decision_id=entry.decision_id, hold_id=entry.hold_id)
+            return
         self._queue.append((entry, None))
         if self._noting is None and not self._writing:
             self._noting = self._loop.call_later(_NOTE_DELAY_S, self._start_writing)
@@ -170,6 +177,8 @@ class Journal:
             log.warning("journal_close_failed", why=str(error))
 
     def _committed(self, batch: list[Waiting], failure: Exception | None) -> None:
+        if failure is None:
+            self._void_late(batch)
         for _, written in batch:
             if written is None or written.done():
                 continue
@@ -183,6 +192,14 @@ class Journal:
         else:
             log.error("journal_unavailable", why=str(failure) or repr(failure), records=len(batch))
             self._keep_notes(batch if _is_the_disks(failure) else [])
+
+    def _void_late(self, batch: list[Waiting]) -> None:
+        """Who waited for these was refused meanwhile, so nothing is sent under their holds."""
+        late = [entry for entry, written in batch if entry.due and written is not None and written.done()]
+        if late:
+            voided: asyncio.Future[None] = self._loop.create_future()
+            voided.add_done_callback(_said)
+            self._work.put(lambda: self._report(lambda: self._file.never_sent(late), voided))
 
     def _write_on(self) -> None:
         if self._queue:
@@ -260,6 +277,12 @@ def _resolve(done: "asyncio.Future[None]", failure: Exception | None) -> None:
         done.set_result(None)
     else:
         done.set_exception(failure)
+
+
+def _said(voided: "asyncio.Future[None]") -> None:
+    """A hold that could not be noted as void is settled as unknown after the next start."""
+    if (failure := voided.exception()) is not None:
+        log.error("late_records_not_voided", why=str(failure))
 
 
 def _is_the_disks(failure: Exception) -> bool:

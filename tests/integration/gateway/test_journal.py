@@ -272,3 +272,38 @@ async def test_a_record_that_nobody_could_write_fails_alone(journal: Journal) ->
         await journal.flush()
         await journal.append(entry("after"))
     await journal.probe()
+
+
+@pytest.mark.requirement("GW-10")
+async def test_the_hold_of_a_record_that_was_written_too_late_is_due_to_be_voided(tmp_path: Path) -> None:
+    journal = opened(tmp_path, timeout_s=0.05)
+    blocker = sqlite3.connect(journal.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        await journal.append(entry(hold_id="hold-1", due=DUE))
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    async with asyncio.timeout(HUNG_S):
+        while await journal.unsettled(9) != [DUE._replace(act="void")]:
+            await asyncio.sleep(0.01)
+    assert journal_file.find(journal.path, "d", "acme", "scout")
+    await journal.settled("hold-1")
+    assert await journal.unsettled(9) == []
+    await journal.aclose()
+
+
+@pytest.mark.requirement("GW-10")
+async def test_a_refusal_leaves_its_hold_due_at_once(journal: Journal) -> None:
+    void = DUE._replace(act="void")
+    journal.note(entry(hold_id="hold-1", due=void))
+    await journal.flush()
+    assert await journal.unsettled(9) == [void]
+
+
+async def test_notes_are_kept_up_to_a_limit(tmp_path: Path) -> None:
+    journal = opened(tmp_path, queue_max=2)
+    for n in range(9):
+        journal.note(entry(f"d{n}"))
+    await journal.flush()
+    assert len(await journal.unshipped(9)) == 4
+    await journal.aclose()
