@@ -151,6 +151,7 @@ def _mistakes(file: _Base, policy: Path, environment: Mapping[str, str]) -> Iter
         yield ("servers", TREASURY), "the treasury has this name already, and its tools are spend requests"
     for name, server in file.servers.items():
         yield from (((("servers", name, *at)), text) for at, text in _server_mistakes(server))
+    yield from _port_mistakes(file)
     yield from _identity_mistakes(file, environment)
     for index, issuer in enumerate(file.issuers):
         for subject, agent in issuer.subjects.items():
@@ -168,6 +169,15 @@ def _server_mistakes(server: Server) -> Iterator[tuple[At, str]]:
         )
     elif server.url is None:
         yield (), "url is missing"
+
+
+def _port_mistakes(file: _Base) -> Iterator[tuple[At, str]]:
+    """Two services cannot listen on one port; 0 is any free one."""
+    owners: dict[int, str] = {}
+    for name in SERVICES:
+        port = _given(getattr(file, name)).get("port")
+        if port and (owner := owners.setdefault(port, name)) != name:
+            yield (name, "port"), f"{port} is the port of {owner} already"
 
 
 def _identity_mistakes(file: _Base, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:

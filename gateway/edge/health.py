@@ -14,6 +14,7 @@ from gateway.edge.ingress import Request
 from gateway.errors import BadRequest, Refusal
 
 Check = Callable[[], Awaitable[str]]
+WHO: Final = (b"x-service", b"gateway")
 _PATHS: Final = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 
 
@@ -46,7 +47,7 @@ class Health:
         wrong = {name: await check() for name, check in self._checks.items()}
         ready = not any(wrong.values())
         checks = {name: why or "ok" for name, why in wrong.items()}
-        await request.answer(200 if ready else 503, {"ready": ready, "checks": checks})
+        await request.answer(200 if ready else 503, {"ready": ready, "checks": checks}, (WHO,))
 
     def _is_open_to(self, request: Request) -> bool:
         client = request.scope.get("client")

@@ -64,7 +64,8 @@ def test_the_ready_line_says_where_everything_is(stack: StackProcess) -> None:
     assert ready["operator_key"] == ready["operators"]["olga"]
     assert ready["postgres"].startswith("postgresql://tollhouse_treasury:")
     for name in ("gateway", "treasury", "control"):
-        assert httpx.get(f"{ready[name]}/readyz").status_code == 200
+        readyz = httpx.get(f"{ready[name]}/readyz")
+        assert (readyz.status_code, readyz.headers["X-Service"]) == (200, name)
     data = Path(ready["data"])
     kept = json.loads((data / "ready.json").read_text())
     assert {**kept, "pids": ready["pids"]} == ready

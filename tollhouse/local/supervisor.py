@@ -1,9 +1,10 @@
 """Keeping the servers alive: what dies is started again, on the same port, and told.
 
 The kernel's SIGCHLD wakes us. A server that died is started at once; one that keeps dying right after its
-start waits a little longer each time, to a limit. It is told (`restarted`) when it answers again, at the
-latest 1.5 s after it died. What cannot be started, since the disk is full or the machine has no process
-left, is tried again after a pause: a lack that passes ends nothing else.
+start waits a little longer each time, to a limit. That its new process runs is told (`restarted`) at the
+latest 1.5 s after its death; that it works again (`answers`) when it does. What cannot be started, since the
+disk is full or the machine has no process left, is tried again after a pause: a lack that passes ends nothing
+else.
 """
 
 import select
@@ -44,7 +45,10 @@ class Witness(Protocol):
     """Who is told what becomes of the members."""
 
     def restarted(self, name: str, pid: int) -> None:
-        """It died, and runs again."""
+        """It died, and was started anew; not yet that it can do its work."""
+
+    def answers(self, name: str, pid: int) -> None:
+        """What was started anew is ready."""
 
     def exited(self, name: str, code: int) -> None:
         """It died, and is left so."""
@@ -66,7 +70,7 @@ class Member:
     due_at: float = 0.0
     quick_deaths: int = 0
     cannot_start: bool = False
-    state: Literal["new", "up", "waiting", "starting", "gone"] = "new"
+    state: Literal["new", "up", "waiting", "starting", "late", "gone"] = "new"
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -119,17 +123,18 @@ class Supervisor:
                 alarm.wait(BUSY_S if busy else IDLE_S)
 
     def look(self, member: Member) -> None:
-        """One step of a member's life: up → (dead) → waiting → starting → up, or gone."""
+        """One step of a member's life: up → (dead) → waiting → starting → (late) → up, or gone."""
         now = member.clock()
-        if member.state in {"up", "starting"} and member.child and (code := member.child.code()) is not None:
+        if (
+            member.state in {"up", "starting", "late"}
+            and member.child
+            and (code := member.child.code()) is not None
+        ):
             self._bury(member, code, now)
         if member.state == "waiting" and now >= member.due_at:
             self._start(member, now)
-        elif member.state == "starting" and (
-            member.server.is_ready() or now - member.died_at > TOLD_WITHIN_S
-        ):
-            member.state = "up"
-            self._witness.restarted(member.name, member.pid)
+        elif member.state in {"starting", "late"}:
+            self._follow(member, now)
 
     def _start(self, member: Member, now: float) -> None:
         try:
@@ -142,6 +147,15 @@ class Supervisor:
         else:
             member.state = "starting"
             member.cannot_start = False
+
+    def _follow(self, member: Member, now: float) -> None:
+        ready = member.server.is_ready()
+        if member.state == "starting" and (ready or now - member.died_at > TOLD_WITHIN_S):
+            member.state = "late"
+            self._witness.restarted(member.name, member.pid)
+        if ready:
+            member.state = "up"
+            self._witness.answers(member.name, member.pid)
 
     def _bury(self, member: Member, code: int, now: float) -> None:
         if not self._restart:

@@ -31,8 +31,11 @@ class Voice:
         self._line(ready)
 
     def restarted(self, name: str, pid: int) -> None:
-        """A server died, and runs again."""
+        """A server died, and was started anew."""
         self._line({"restarted": name, "pid": pid})
+
+    def answers(self, name: str, pid: int) -> None:
+        """What was started anew is ready: for people alone, a program asks it itself."""
 
     def exited(self, name: str, code: int) -> None:
         """A server died, and is left so."""
@@ -82,7 +85,10 @@ class HumanVoice(Voice):
         self._console.print("[dim]Ctrl-C stops everything. Keys and ledger stay for the next start.[/dim]")
 
     def restarted(self, name: str, pid: int) -> None:
-        self._console.print(f"[yellow]{name} died and runs again[/yellow], pid {pid}")
+        self._console.print(f"[yellow]{name} died[/yellow] and was started again, pid {pid}")
+
+    def answers(self, name: str, pid: int) -> None:
+        self._console.print(f"{name} runs again, pid {pid}")
 
     def exited(self, name: str, code: int) -> None:
         self._console.print(f"[red]{name} ended[/red] with code {code}")

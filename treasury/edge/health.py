@@ -8,6 +8,7 @@ from adapters.postgres import DatabaseUnavailable
 from treasury.edge.house import InHouse
 
 router = APIRouter(tags=["health"])
+WHO = {"x-service": "treasury"}
 
 
 @router.get("/healthz")
@@ -19,6 +20,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(parts: InHouse, response: Response) -> dict[str, object]:
     """The ledger's tables answer; else 503 with what is gone."""
+    response.headers.update(WHO)
     try:
         async with parts.database.session() as connection:
             await connection.fetchval("SELECT count(*) FROM treasury.transitions")

@@ -84,6 +84,7 @@ MISTAKES = [
     ("env:BOSS_KEY", "env:NO_KEY", "7:39: agents[1].key: the environment variable NO_KEY must hold"),
     ("env:BOSS_KEY", "plain-key", "7:39: agents[1].key: "),
     ("subjects: {sub-of-scout: scout}", "subjects: {sub: nobody}", "there is no agent 'nobody' in this file"),
+    ("hold_ttl_s: 60", "port: 8700", "18:18: treasury.port: 8700 is the port of gateway already"),
     (', url: "http://127.0.0.1:9102"', "", "4:11: servers.search: url is missing"),
     (
         'kind: http, url: "http://127.0.0.1:9102"',

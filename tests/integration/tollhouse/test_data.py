@@ -155,6 +155,15 @@ def test_ports_are_kept_while_they_are_free_and_a_given_one_in_use_is_told(tmp_p
             choose_ports(memory, ("gateway", "opa"), {"gateway": port})
 
 
+@pytest.mark.requirement("OPS-01")
+def test_a_port_that_the_file_gives_is_nobody_elses_though_it_was_the_last_time(tmp_path: Path) -> None:
+    memory = tmp_path / "ports.json"
+    port = choose_ports(memory, ("opa", "gateway"), {})["opa"]
+    again = choose_ports(memory, ("opa", "gateway"), {"gateway": port})
+    assert again["gateway"] == port
+    assert again["opa"] != port
+
+
 @pytest.mark.requirement("GW-02")
 def test_a_created_key_is_kept_as_a_hash_and_survives_the_next_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

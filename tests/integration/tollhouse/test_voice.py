@@ -14,7 +14,7 @@ SPEAK = (
     "import sys; from tollhouse.local.voice import voice\n"
     "speak = voice(as_json=sys.argv[1] == 'json')\n"
     "with speak.progress() as tell: tell('starting')\n"
-    "speak.restarted('opa', 9); speak.exited('nats', -9)\n"
+    "speak.restarted('opa', 9); speak.answers('opa', 9); speak.exited('nats', -9)\n"
     "speak.cannot_start('opa', 'No space'); speak.warn('x')\n"
     "speak.failed('y')\n"
     "import os; os._exit(0)"
@@ -33,7 +33,11 @@ def test_a_program_is_told_in_lines_and_a_person_in_words() -> None:
     assert told.stdout == '{"restarted": "opa", "pid": 9}\n{"exited": "nats", "code": -9}\n'
     assert "warning: opa cannot be started again (No space): it is tried until it can\n" in told.stderr
     words = speak("words", **pipes).stdout
-    assert words == "opa died and runs again, pid 9\nnats ended with code -9\n"
+    assert words.splitlines() == [
+        "opa died and was started again, pid 9",
+        "opa runs again, pid 9",
+        "nats ended with code -9",
+    ]
 
 
 @pytest.mark.requirement("OPS-01")

@@ -50,6 +50,9 @@ class Told:
     def restarted(self, name: str, pid: int) -> None:
         self.news.append(("restarted", name, pid))
 
+    def answers(self, name: str, pid: int) -> None:
+        self.news.append(("answers", name, pid))
+
     def exited(self, name: str, code: int) -> None:
         self.news.append(("exited", name, code))
 
@@ -87,17 +90,35 @@ def test_what_dies_is_started_at_once_and_told_when_it_answers() -> None:
     assert house.told == []
     house.server.answers = True
     house.looks()
-    assert house.told == [("restarted", "opa", 101)]
+    assert house.told == [("restarted", "opa", 101), ("answers", "opa", 101)]
 
 
-def test_a_slow_start_is_told_all_the_same() -> None:
+@pytest.mark.requirement("OPS-01")
+def test_a_slow_start_is_told_in_time_and_that_it_answers_when_it_does() -> None:
     house = House()
     house.server.answers = False
     house.dies()
     house.looks()
     house.now_s += TOLD_WITHIN_S + 0.1
     house.looks()
+    house.looks()
     assert house.told == [("restarted", "opa", 101)]
+    house.server.answers = True
+    house.looks()
+    house.looks()
+    assert house.told[1:] == [("answers", "opa", 101)]
+
+
+@pytest.mark.requirement("OPS-01")
+def test_one_that_dies_before_it_answers_is_never_said_to_run_again() -> None:
+    house = House()
+    house.server.answers = False
+    for _ in range(3):
+        house.dies()
+        house.looks()
+        house.now_s += TOLD_WITHIN_S + 0.1
+        house.looks()
+    assert {news for news, _, _ in house.told} == {"restarted"}
 
 
 def test_what_keeps_dying_waits_longer_each_time() -> None:
@@ -132,7 +153,7 @@ def test_what_cannot_be_started_is_said_once_and_tried_again(refused: Exception)
     house.server.refused = None
     house.looks()
     house.looks()
-    assert house.told[1:] == [("restarted", "opa", 104)]
+    assert house.told[1:] == [("restarted", "opa", 104), ("answers", "opa", 104)]
 
 
 def test_pauses_grow_to_a_limit() -> None:
