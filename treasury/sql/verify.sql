@@ -164,13 +164,13 @@ LIMIT 1;
 SELECT
     told.tenant_id,
     told.place,
-    told.event_type AS expected,
-    'no such event in the outbox' AS found
+    'no such event in the outbox' AS found,
+    array_to_string(told.event_types, ' or ') AS expected
 FROM (
     SELECT
         tenant_id,
         id::text AS place,
-        'treasury.intent_created' AS event_type,
+        ARRAY['treasury.intent_created'] AS event_types,
         'intent_id' AS member,
         workflow_id,
         created_at AS at
@@ -179,7 +179,7 @@ FROM (
     SELECT
         x.tenant_id,
         x.id::text,
-        'treasury.executed',
+        ARRAY['treasury.executed'],
         'execution_id',
         x.workflow_id,
         x.executed_at
@@ -188,18 +188,42 @@ FROM (
     SELECT
         a.tenant_id,
         a.id::text,
-        'treasury.' || a.status,
+        ARRAY['treasury.' || a.status],
         'authorization_id',
         a.workflow_id,
         a.created_at
     FROM treasury.authorizations AS a
     WHERE a.status IN ('denied', 'expired', 'voided', 'pending')
+    UNION ALL
+    -- What was approved, by policy at once or by a person later; what ended had been one or the other.
+    SELECT
+        a.tenant_id,
+        a.id::text,
+        CASE
+            WHEN a.status IN ('approved', 'executed') THEN ARRAY['treasury.authorized']
+            ELSE ARRAY['treasury.authorized', 'treasury.pending']
+        END,
+        'authorization_id',
+        a.workflow_id,
+        a.created_at
+    FROM treasury.authorizations AS a
+    WHERE a.status IN ('approved', 'executed', 'expired', 'voided')
+    UNION ALL
+    SELECT
+        h.tenant_id,
+        h.id::text,
+        ARRAY['treasury.hold_unknown'],
+        'hold_id',
+        h.workflow_id,
+        h.placed_at
+    FROM treasury.holds AS h
+    WHERE h.status = 'unknown'
 ) AS told
 LEFT JOIN treasury.outbox AS o
     ON
         told.tenant_id = o.tenant_id
         AND told.workflow_id = o.workflow_id
-        AND told.event_type = o.event ->> 'event_type'
+        AND o.event ->> 'event_type' = any(told.event_types)
         AND told.place = o.event -> 'payload' ->> told.member
 WHERE o.event_id IS NULL
 ORDER BY told.at, told.place
