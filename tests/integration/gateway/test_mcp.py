@@ -185,6 +185,15 @@ async def test_a_paid_call_is_settled_by_its_answer_before_the_answer_is_seen(
 
 
 @pytest.mark.requirement("GW-10")
+async def test_a_price_that_a_tool_could_read_otherwise_is_not_paid(wire: Wire, tool: Upstream) -> None:
+    wire.verdicts, wire.prices = [PAID], [PRICES]
+    twins = {"name": "pay", "arguments": {"amount": 5, "Amount": 5000}}
+    answer = await wire.ask(CALL | {"params": twins})
+    assert answer["error"]["data"]["code"] == "call_unpriceable"
+    assert tool.requests == []
+
+
+@pytest.mark.requirement("GW-10")
 async def test_a_body_that_breaks_off_leaves_the_hold_unknown_and_says_so(wire: Wire, tool: Upstream) -> None:
     wire.verdicts, wire.prices = [PAID], [PRICES]
 

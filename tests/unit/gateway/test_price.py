@@ -108,6 +108,26 @@ def test_an_amount_that_is_no_money_is_unpriceable(currency: str, amount: Any) -
 
 
 @pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"order": {"amount": 5, "Amount": 5000}},
+        {"order": {"AMOUNT": 5000, "amount": 5}},
+        {"order": {"amount": 5}, "Order": {"amount": 5000}},
+    ],
+)
+def test_an_argument_with_a_twin_in_another_case_is_unpriceable(arguments: dict[str, Any]) -> None:
+    rules = prices({"bank.send_money": by_argument(argument="order.amount")})
+    with pytest.raises(Denied) as refused:
+        price(send_money(**arguments), EXECUTOR, rules)
+    assert refused.value.code == "call_unpriceable"
+    alone = price(send_money(order={"amount": 5, "note": "Amount"}), EXECUTOR, rules)
+    assert alone is not None
+    assert alone.amount_cents == 500
+
+
+@pytest.mark.requirement("GW-10")
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"total": 5}, {"order": {}}, {"order": 5}, {"order": [{"amount": 5}]}, {"order.amount": 5}],
