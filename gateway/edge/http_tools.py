@@ -32,11 +32,13 @@ Body = bytes | AsyncIterable[bytes] | None
 async def handle(gate: Gate, request: Request) -> None:
     """Answer one request. Raises `Refusal`."""
     principal = await gate.identity.identify(request.credential)
+    request.asked = principal, _unread(request)
     try:
         call, passage = await _read(gate, request, standing_workflow(principal))
     except Refusal as refusal:
-        await refuse(gate, principal, _unread(request), refusal)
+        await refuse(gate, *request.asked, refusal)
         raise
+    request.asked = principal, call
     await run(gate, principal, call, passage)
 
 
@@ -156,6 +158,7 @@ class _Passage:
 
     async def __call__(self, permit: Permit) -> Outcome:
         """The pipeline's `forward`. The caller's going away ends the upstream's work too."""
+        self.request.asked = None
         task = asyncio.current_task()
         if task is None or self.request.gone:
             return Outcome("failed", 0)

@@ -18,7 +18,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from gateway.config import Settings
-from gateway.core.identify import Credential
+from gateway.core.classify import Call
+from gateway.core.identify import Credential, Principal
 from gateway.errors import BadRequest, Refusal, Unauthenticated
 from schemas.codes import error_body
 from schemas.ids import new_id
@@ -85,7 +86,8 @@ class Request:
     """One request, its head already checked.
 
     `headers` may be sent on; `raw_path` and `query` are the very bytes that came. `length` is the body's size
-    in bytes, None when it comes in chunks.
+    in bytes, None when it comes in chunks. `asked` is who asks for what, as far as that is known, and None
+    again once a record says so: should the gateway fail in between, that is what it records.
     """
 
     __slots__ = (
@@ -95,6 +97,7 @@ class Request:
         "_receive",
         "_send",
         "_whole",
+        "asked",
         "correlation_id",
         "credential",
         "headers",
@@ -123,6 +126,7 @@ class Request:
         self.credential = Credential(None)
         self.correlation_id = ""
         self.workflow_id = ""
+        self.asked: tuple[Principal, Call] | None = None
         self.started = False
         self._whole = False
         self._fault: BadRequest | None = None

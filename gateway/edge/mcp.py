@@ -54,6 +54,7 @@ async def handle(gate: Gate, request: Request) -> None:
                 await refuse(gate, principal, visit.call, refusal)
             raise
     except Refusal as refusal:
+        request.asked = None
         await visit.answer_refusal(refusal)
 
 
@@ -86,6 +87,7 @@ class _Visit:
     async def serve(self) -> None:
         request = self.request
         self.call = self._call("", "")
+        request.asked = self.principal, self.call
         server = await self._server()
         self.call = self._call(server.name, "")
         if request.query:
@@ -165,8 +167,10 @@ class _Visit:
             await self._pass_on(server, body)
             return
         self.call = self._call(server.name, message.tool, message.arguments)
+        self.request.asked = self.principal, self.call
 
         async def forward(permit: Permit) -> Outcome:
+            self.request.asked = None
             return await self._while_here(self._exchange(server, body, permit.decision_id))
 
         await run(self.gate, self.principal, self.call, forward)
@@ -184,6 +188,7 @@ class _Visit:
         return message
 
     async def _pass_on(self, server: Server, body: bytes | None) -> None:
+        self.request.asked = None
         outcome = await self._while_here(self._exchange(server, body, None))
         await outcome.finish()
 

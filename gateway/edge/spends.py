@@ -86,6 +86,7 @@ class Spends:
             path=request.raw_path.decode("ascii"),
             correlation_id=request.correlation_id,
         )
+        request.asked = principal, call
         try:
             request.check_workflow()
             document = await body(request)
@@ -100,12 +101,16 @@ class Spends:
         await self._judge(gate, request, principal, errand)
 
     async def _judge(self, gate: Gate, request: Request, principal: Principal, errand: Errand) -> None:
+        request.asked = principal, errand.call
+
         async def forward(permit: Permit) -> Outcome:
+            request.asked = None
             return _outcome(request, permit, errand, await _passed_on(errand, permit))
 
         try:
             await run(gate, principal, errand.call, forward, errand.spend)
         except Denied as refusal:
+            request.asked = None
             if refusal.permit is None or not errand.keeps_refusals:
                 raise
             refused = replace(refusal.permit.verdict, allow=False, reasons=refusal.reasons)
