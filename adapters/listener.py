@@ -23,6 +23,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from adapters.connections import Connections
 from adapters.open_files import open_files_max
 from adapters.outgoing import Outgoing
 from schemas.codes import STATUS, error_body
@@ -47,37 +48,6 @@ class Limits:
     requests_max: int | None = None
     body_bytes_max: int | None = None
     body_timeout_s: float | None = None
-
-
-class Connections:
-    """The connections of a process that have no request under way, the oldest first."""
-
-    def __init__(self, connections_max: int) -> None:
-        self._max = connections_max
-        self._new: dict[Listener, None] = {}
-        self._kept: dict[Listener, None] = {}
-
-    def opened(self, one: "Listener", open_now: int) -> bool:
-        """Whether there is room for it; one that never asked anything gives way before one that did."""
-        room = open_now <= self._max
-        for idle in (self._new, self._kept):
-            if not room and idle:
-                oldest = next(iter(idle))
-                del idle[oldest]
-                oldest.transport.abort()
-                room = True
-        if room:
-            self._new[one] = None
-        return room
-
-    def kept(self, one: "Listener") -> None:
-        """It was answered, and may ask again."""
-        self._kept[one] = None
-
-    def taken(self, one: "Listener") -> None:
-        """It has a request under way, or is gone."""
-        self._new.pop(one, None)
-        self._kept.pop(one, None)
 
 
 class Listener(HttpToolsProtocol):
