@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, create_model
 from pydantic_settings import BaseSettings
 
 from control.config import Settings as ControlSettings
 from gateway.config import Settings as GatewaySettings
-from gateway.edge.registry import Algorithm, HttpUrl, ServerUrl
-from tollhouse.problems import DocumentError
+from gateway.edge.registry import Algorithm
+from tollhouse.names import FromEnvironment, HttpUrl, Id, Role, ServerUrl
+from tollhouse.problems import DocumentError, Problem
 from tollhouse.problems import Path as At
-from tollhouse.yaml_reader import as_model, read_document
+from tollhouse.yaml_reader import Document, as_model, read_document
 from treasury.config import RelaySettings
 from treasury.config import Settings as TreasurySettings
 
@@ -36,10 +37,6 @@ SERVICES: Mapping[str, type[BaseSettings]] = {
 }
 STACK_NAMES = frozenset({"host", "name", "nats_user"})
 STACK_ENDINGS = ("_file", "_dir", "_url", "_socket")
-
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-FromEnvironment = Annotated[str, StringConstraints(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class _Entry(BaseModel):
@@ -111,9 +108,14 @@ _File: type[_Base] = create_model("TollhouseYaml", __base__=_Base, **_SECTIONS)
 class Config(_Base):
     """The file, checked. `settings` has what its sections set, by service; `policy_path` is absolute."""
 
+    source: InstanceOf[Document]
     path: Path
     policy_path: Path
     settings: dict[str, dict[str, Any]]
+
+    def problem(self, at: At, text: str) -> Problem:
+        """What is wrong or odd about this place of the file."""
+        return self.source.problem(at, text)
 
     def drain_s(self, service: str) -> float:
         """How long a service may take to end: the file's setting, else its default; 0 where it has none."""
@@ -135,6 +137,7 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         raise DocumentError(found)
     return Config(
         **{name: getattr(file, name) for name in _Base.model_fields},
+        source=document,
         path=path.absolute(),
         policy_path=policy,
         settings={name: _given(getattr(file, name)) for name in SERVICES},

@@ -133,7 +133,7 @@ def test_a_model_is_read_with_exact_decimals() -> None:
         ("by_name: {x: {}}", "f.yaml:1:14: by_name.x.name: is missing"),
         (
             "by_name: {x: {name: y, pirce: 1}}",
-            "f.yaml:1:24: by_name.x.pirce: unknown key; allowed here: name, price",
+            "f.yaml:1:24: by_name.x.pirce: unknown key; allowed here: name, price; did you mean price?",
         ),
         ("port: eighty", "f.yaml:1:7: port: must be a whole number, got 'eighty'"),
         ("port: 0", "f.yaml:1:7: port: must be greater than or equal to 1, got 0"),
