@@ -58,7 +58,7 @@ class SlowOpa:
 
     async def _wait(self) -> None:
         self.asked += 1
-        await asyncio.sleep(self.delays_s.pop(0) if len(self.delays_s) > 1 else self.delays_s[0])
+        await virtual_time.passes(self.delays_s.pop(0) if len(self.delays_s) > 1 else self.delays_s[0])
         if self.fails:
             raise OpaUnavailable("no")
 
