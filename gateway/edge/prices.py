@@ -35,6 +35,7 @@ class OpaPrices:
         """As OPA tells them now. Raises `Unavailable`."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(_hear)
         return await asyncio.shield(self._reading)
 
     async def _read(self) -> PriceTable:
@@ -48,6 +49,12 @@ class OpaPrices:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _unavailable("the policy's table of prices is of another form") from None
         return self.known
+
+
+def _hear(reading: "asyncio.Task[PriceTable]") -> None:
+    """Its failure is for those who wait; where all of them have gone, for nobody."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _unavailable(why: str) -> Unavailable:
