@@ -5,9 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup opa demo test lint bench clean
 
-# The first Python that is new enough; name another one with PYTHON=...
-PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
-	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; \
+# The first Python that is new enough and can make virtual environments; name another one with PYTHON=...
+# The system's own comes first: distributions build theirs with profiles, and a call costs a fifth less.
+PYTHON ?= $(shell for name in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; \
 	done; echo python3)
 BIN := .venv/bin
 OPA = $$($(BIN)/python -m tollhouse.local.opa_binary)

@@ -4,12 +4,13 @@ Both go through our own HTTP connection as bytes, on OPA's Unix socket where the
 would cost a call a quarter of the throughput and each worker twenty megabytes.
 """
 
+import asyncio
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
-from adapters.http1 import HTTPError, Limits, Pool, TcpAddress, UnixAddress
+from adapters.http1 import ConnectFailed, HTTPError, Limits, Pool, Response, TcpAddress, UnixAddress
 
 BATCH_PATH: Final = b"/v1/data/gateway/decision/batch"
 PRICES_PATH: Final = b"/v1/data/gateway/tools/prices"
@@ -53,16 +54,28 @@ class OpaData:
         return answers
 
     async def _result(self, path: bytes, body: bytes, timeout_s: float) -> Any:
+        end_s = asyncio.get_running_loop().time() + timeout_s
         try:
             response = await self._pool.send(
                 b"POST", path, self._headers, body, timeout_s, idempotent=True, stall_s=timeout_s
             )
-            text = await response.read(self._answer_bytes_max)
+            text = await self._whole(response, end_s)
+        except ConnectFailed as error:
+            raise OpaUnavailable("OPA cannot be reached") from error
         except HTTPError as error:
             raise OpaUnavailable(f"OPA: {error}") from None
+        except TimeoutError:
+            raise OpaUnavailable("OPA did not answer in time") from None
         if response.status != 200:
             raise OpaUnavailable(f"OPA answered {response.status}")
         return _result(text)
+
+    async def _whole(self, response: Response, end_s: float) -> bytes:
+        """The answer's body; one that comes drop by drop has its time as a whole, and ends its connection."""
+        if response.complete:
+            return await response.read(self._answer_bytes_max)
+        async with response, asyncio.timeout_at(end_s):
+            return await response.read(self._answer_bytes_max)
 
     async def aclose(self) -> None:
         """Close the connections."""

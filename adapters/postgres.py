@@ -2,9 +2,9 @@
 
 `Database.transact` runs a function in one transaction and runs it again when the database asks for
 that (40001 serialization failure, 40P01 deadlock): the function must therefore touch nothing but its
-connection. When PostgreSQL cannot be reached, or goes away half way, there is `DatabaseUnavailable`:
-whether a commit that was under way took place is then unknown, and asking again with the same
-idempotency key tells.
+connection. When PostgreSQL cannot be reached, goes away half way, or cannot write (a full disk, a standby),
+there is `DatabaseUnavailable`: whether a commit that was under way took place is then unknown, and asking
+again with the same idempotency key tells.
 
 Fixed for every session: `jit` off (it costs more than these small statements), UTC, a statement
 timeout, and a limit on idle transactions, so that a stuck client cannot keep rows locked.
@@ -28,14 +28,21 @@ _GONE: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what the client says of a session that ended within a statement
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,  # 57: shut down, crashed, starting up, cancelled
+    asyncpg.InsufficientResourcesError,  # 53: disk full, out of memory, too many connections
+    asyncpg.PostgresSystemError,  # 58: its disk fails
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
 )
 
 
 class DatabaseUnavailable(Exception):
     """PostgreSQL cannot be reached, refuses this role, or went away: ask again later."""
+
+
+class UnusableValue(Exception):
+    """PostgreSQL cannot take a value: a NUL in a text, a number out of its range. Asking again is no use."""
 
 
 class Database:
@@ -91,11 +98,18 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Connection]:
-        """One session from the pool, outside any transaction."""
+        """One session from the pool, outside any transaction.
+
+        Raises `DatabaseUnavailable`, and `UnusableValue` for what its statements are given.
+        """
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 yield connection
+        except asyncpg.DataError as error:
+            raise UnusableValue(str(error)) from error
         except _GONE as error:
+            if isinstance(error, ValueError):  # the client's own name for a DataError
+                raise UnusableValue(str(error)) from error
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
     async def close(self, timeout_s: float = 5.0) -> None:

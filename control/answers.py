@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.postgres import DatabaseUnavailable
+from adapters.postgres import DatabaseUnavailable, UnusableValue
 from adapters.telemetry import bind_correlation, logger
 from control.errors import Refusal
 from schemas.codes import STATUS, error_body
@@ -75,6 +75,12 @@ def install(app: FastAPI, retry_after_s: int) -> None:
             "the record cannot be read now",
             {"retry-after": str(retry_after_s)},
         )
+
+    @app.exception_handler(UnusableValue)
+    async def unusable(request: Request, fault: UnusableValue) -> JSONResponse:
+        _log.warning("unusable_value", why=str(fault), path=request.url.path)
+        detail = [{"loc": ["request"], "message": "a value that cannot be stored or looked for"}]
+        return _error(request, "invalid", detail)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

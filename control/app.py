@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import uvicorn
 from fastapi import FastAPI
 
+from adapters import listener
 from adapters.metrics import Metrics
 from adapters.postgres import Database
 from adapters.telemetry import configure_logging
@@ -79,13 +80,12 @@ def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=listener.protocol(_limits(settings)),
         loop="uvloop",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.requests_max,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
@@ -98,4 +98,17 @@ async def _database(settings: Settings, dsn: str) -> Database:
         pool_size=settings.postgres_pool_size,
         connect_timeout_s=settings.postgres_connect_timeout_s,
         statement_timeout_ms=settings.postgres_statement_timeout_ms,
+    )
+
+
+def _limits(settings: Settings) -> listener.Limits:
+    return listener.Limits(
+        head_bytes_max=settings.head_bytes_max,
+        head_timeout_s=settings.head_timeout_s,
+        write_stall_s=settings.write_stall_s,
+        answer_s_max=settings.answer_s_max,
+        connections_max=settings.connections_max,
+        requests_max=settings.requests_max,
+        body_bytes_max=settings.body_bytes_max,
+        body_timeout_s=settings.body_timeout_s,
     )

@@ -18,10 +18,20 @@ class Settings(BaseSettings):
         description="The JSON file of operators: the SHA-256 of a key to its id, role and tenant."
     )
     requests_max: int = Field(256, ge=1, description="Requests under way at once; more are answered 503.")
+    connections_max: int = Field(
+        512, ge=1, description="Connections; those without a request give way to new ones."
+    )
+    body_bytes_max: int = Field(65_536, ge=1_024, description="Size of a request's body.")
+    head_bytes_max: int = Field(32_768, ge=256, description="Size of a request's head.")
+    head_timeout_s: float = Field(5.0, gt=0, description="Until a request's head must have come.")
+    body_timeout_s: float = Field(5.0, gt=0, description="Until a request's body must have come.")
+    write_stall_s: float = Field(
+        10.0, gt=0, description="The longest that a caller may take nothing of an answer that waits for it."
+    )
+    answer_s_max: float = Field(60.0, gt=0, description="Until a caller must have taken all of an answer.")
     keep_alive_s: int = Field(65, ge=1, description="How long an idle connection is kept.")
     drain_timeout_s: int = Field(10, ge=1, description="How long requests may take after SIGTERM.")
     page_items_max: int = Field(500, ge=1, description="The longest list that is answered at once.")
-    body_bytes_max: int = Field(65_536, ge=1_024, description="Size of a request's body.")
     json_depth_max: int = Field(16, ge=4, description="Nesting of a request's body.")
 
     # PostgreSQL

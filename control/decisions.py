@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from control.access import Caller, InHouse
 from control.answers import ERRORS
 from control.errors import Refusal
-from control.pages import CURSOR_CHARS_MAX, page, read_cursor
+from control.pages import CURSOR_CHARS_MAX, no_cursor, page, read_cursor
 from control.store import DecisionFilter
 
 router = APIRouter(tags=["decisions"], responses=ERRORS)
@@ -96,8 +96,9 @@ def _filter(wanted: Wanted) -> DecisionFilter:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(
-            "invalid", [{"loc": ["query", "cursor"], "message": "not a cursor of this list"}]
-        ) from None
+        raise no_cursor() from None
+    if at.tzinfo is None:
+        raise no_cursor()
+    return at

@@ -8,6 +8,7 @@ from adapters.postgres import DatabaseUnavailable
 from control.access import InHouse
 
 router = APIRouter(tags=["health"])
+WHO = {"x-service": "control"}
 
 
 @router.get("/healthz")
@@ -19,6 +20,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(house: InHouse, response: Response) -> dict[str, object]:
     """PostgreSQL answers and the event stream is being read; else 503 with what is gone."""
+    response.headers.update(WHO)
     gone = [] if all(reader.ready for reader in house.readers) else ["events"]
     try:
         await house.store.answers()

@@ -30,7 +30,6 @@ from adapters.telemetry import logger
 from schemas.events.registry import Event, EventRefused, validate
 
 _AWAY: Final = (BusUnavailable, DatabaseUnavailable, OpaUnavailable)
-_THE_EVENTS_FAULT: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 _log = logger("reader")
 
@@ -220,7 +219,7 @@ class Reader:
 
 def _is_the_events_fault(error: Exception) -> bool:
     if isinstance(error, asyncpg.PostgresError):
-        return isinstance(error, _THE_EVENTS_FAULT)
+        return isinstance(error, asyncpg.IntegrityConstraintViolationError)
     return not isinstance(error, _AWAY)
 
 

@@ -43,7 +43,7 @@ class Store:
     async def record(self, events: Sequence[Event]) -> None:
         """Keep these valid events, all or none; those that are kept already stay as they are.
 
-        Raises `DatabaseUnavailable`, or `asyncpg.DataError` for an event that PostgreSQL cannot hold.
+        Raises `DatabaseUnavailable`, or `UnusableValue` for an event that PostgreSQL cannot hold.
         """
 
         async def write(connection: Connection) -> None:

@@ -39,8 +39,8 @@ EVENTS: Final = f"""\
 Every event has the same envelope. It is published on the NATS subject that is its type, in the JetStream
 stream `TOLLHOUSE_EVENTS`, with its `event_id` as message id, so that a repetition is dropped, and with the
 attributes of CloudEvents 1.0 as `ce-` headers. Nothing is emitted or believed that does not hold under its
-schema in `schemas/events/`; a member that no schema names is refused. A published schema never changes in a way
-that breaks what was valid or relied on: such a change gets the next version.
+schema in `schemas/events/`; a member that no schema names is refused. A published schema never changes in a
+way that breaks what was valid or relied on: such a change gets the next version.
 """
 COMMANDS: Final = f"""\
 # Commands

@@ -2,7 +2,7 @@
 
 The path of a request, file by file:
 
-    edge/listener.py     uvicorn's HTTP parser with our limits and our errors
+    edge/listener.py     the common listener, and what a streaming application asks of it
     app.py               the first segment of the path leads to a way in
     edge/ingress.py      the head is checked; whatever claims an identity is dropped
     edge/identity.py     the credential becomes a principal (keys: edge/registry.py; tokens: edge/jwks.py)

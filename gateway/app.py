@@ -21,6 +21,7 @@ from gateway.edge import decisions, http_tools, listener, mcp
 from gateway.edge.ingress import Receive, Request, Scope, Send
 from gateway.errors import BadRequest, Refusal, Unavailable
 from gateway.house import House
+from gateway.pipeline import refuse
 from gateway.ports import Gate
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -62,9 +63,19 @@ class App:
             await _refuse(request, refusal)
         except Exception:
             log.exception("internal_error", correlation_id=request.correlation_id)
-            await _refuse(request, Refusal("internal", "the gateway failed; its log has more"))
+            await _refuse(request, await self._failed(request))
         finally:
             self._under_way -= 1
+
+    async def _failed(self, request: Request) -> Refusal:
+        """The refusal of what the gateway failed at, on record where its caller is known."""
+        refusal = Refusal("internal", "the gateway failed; its log has more")
+        if request.asked is not None:
+            try:
+                await refuse(self._house.gate, *request.asked, refusal)
+            except Exception:
+                log.exception("internal_error_not_recorded", correlation_id=request.correlation_id)
+        return refusal
 
     async def _enter(self, request: Request) -> None:
         handle = self._ways_in.get(request.raw_path.split(b"/", 2)[1])

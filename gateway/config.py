@@ -25,6 +25,11 @@ class Settings(BaseSettings):
 
     # calls
     calls_max: int = Field(1_024, ge=1, description="Calls under way at once in one worker.")
+    connections_max: int = Field(
+        4_096,
+        ge=1,
+        description="Callers' connections to one worker; those without a request give way to new ones.",
+    )
     header_count_max: int = Field(100, ge=1, description="Headers of a request.")
     header_bytes_max: int = Field(32_768, ge=256, description="Size of a request's head.")
     path_bytes_max: int = Field(4_096, ge=16, description="Length of a tool's path and of its query, each.")
@@ -34,6 +39,9 @@ class Settings(BaseSettings):
     head_timeout_s: float = Field(10.0, gt=0, description="Until a request's head must have come.")
     body_timeout_s: float = Field(
         30.0, gt=0, description="Until a JSON body, or a piece of another, must have come."
+    )
+    write_stall_s: float = Field(
+        30.0, gt=0, description="The longest that a caller may take nothing of an answer that waits for it."
     )
     keep_alive_s: int = Field(65, ge=1, description="How long an idle connection is kept.")
     drain_timeout_s: int = Field(20, ge=1, description="How long calls under way may take after SIGTERM.")
@@ -49,7 +57,7 @@ class Settings(BaseSettings):
     upstream_connections_max: int = Field(
         256, ge=1, description="Connections to one upstream from one worker."
     )
-    stream_s_max: float = Field(3_600.0, gt=0, description="The longest that an answer may stream.")
+    stream_s_max: float = Field(3_600.0, gt=0, description="The longest that a body may stream, either way.")
     stream_bytes_max: int = Field(1_073_741_824, ge=1, description="The largest answer of an upstream.")
 
     # MCP

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from adapters import opa
+from adapters.background import unending
 from adapters.http1 import TcpAddress, UnixAddress
 from adapters.metrics import Metrics
 from gateway.config import Settings
@@ -39,6 +40,7 @@ from gateway.edge.warrants import Signer
 from gateway.ports import Gate
 
 PRUNE_EVERY_S: Final = 60.0
+BEGIN_AGAIN_S: Final = 1.0
 OPA_ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 NEEDED_FOR_SPENDS: Final = "treasury_url, treasury_token_file and signing_key_file belong together"
 
@@ -97,8 +99,8 @@ class House:
             clock=self._clock,
         )
         self.health = self._health(registry, journal, prices)
-        self._in_background(registry.watch(settings.registry_reread_ms / 1000))
-        self._in_background(self._prune(journal))
+        self._in_background("registry", lambda: registry.watch(settings.registry_reread_ms / 1000))
+        self._in_background("prune", lambda: self._prune(journal))
 
     def _journal(self) -> Journal:
         settings = self._settings
@@ -148,7 +150,8 @@ class House:
         self._stack.push_async_callback(treasury.aclose)
         self.spends = Spends(treasury, signer, registry).handle
         holds = Holds(treasury, signer)
-        self._in_background(Settlements(journal, holds, settings.settlement_retry_ms / 1000).run())
+        settlements = Settlements(journal, holds, settings.settlement_retry_ms / 1000)
+        self._in_background("settlements", settlements.run)
         return holds
 
     def _ship(self, journal: Journal) -> None:
@@ -189,8 +192,8 @@ class House:
             except sqlite3.Error as error:
                 log.warning("journal_not_pruned", why=str(error))
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _in_background(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(unending(name, work, BEGIN_AGAIN_S))
         self._stack.push_async_callback(_cancel, task)
 
 

@@ -10,8 +10,9 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 (`gateway.ports`).
 """
 
-import contextlib
+import asyncio
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.core import record
 from gateway.core.classify import Call
@@ -78,13 +79,23 @@ def _asked(gate: Gate, principal: Principal, call: Call, declared: Spend | None 
 async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
     """Ask policy; where it judged by another price than the gateway's, read the prices and ask once more.
 
-    A call that cannot be priced may only lack the newest prices.
+    All of it within the one time that a decision may take.
     """
-    with contextlib.suppress(Denied):
-        priced = await _decide(gate, permit, await gate.prices.table())
-        if agrees(priced.spend, priced.verdict):
-            return priced
-    priced = await _decide(gate, permit, await gate.prices.reread())
+    timeout_s = gate.settings.decision_timeout_ms / 1000
+    end_s = gate.clock.monotonic() + timeout_s
+    prices = gate.prices.known
+    if prices is not None:
+        try:
+            priced = await _decide(gate, permit, prices)
+            if agrees(priced.spend, priced.verdict):
+                return priced
+        except Denied:
+            pass  # It may only lack the newest prices.
+    try:
+        async with asyncio.timeout(end_s - gate.clock.monotonic()):
+            priced = await _decide(gate, permit, await gate.prices.reread())
+    except TimeoutError:
+        raise Unavailable("policy_unavailable", "policy was not asked in time", retry_after_s=1) from None
     if stance(priced.verdict) != "denied" and not agrees(priced.spend, priced.verdict):
         raise unpriceable("policy judged by another price than the one that it tells")
     return priced
@@ -93,7 +104,7 @@ async def _price_and_decide(gate: Gate, permit: Permit) -> Permit:
 async def _decide(gate: Gate, permit: Permit, prices: PriceTable) -> Permit:
     spend = permit.spend or price(permit.call, permit.principal, prices)
     question = document(permit.call, permit.principal, spend, permit.at)
-    return replace(permit, spend=spend, verdict=await gate.policy.decide(question))
+    return permit.judged(spend, await gate.policy.decide(question))
 
 
 async def _hold(gate: Gate, permit: Permit) -> Permit:
@@ -105,17 +116,22 @@ async def _hold(gate: Gate, permit: Permit) -> Permit:
         return permit
     if gate.treasury is None:
         raise Unavailable("treasury_unavailable", "no treasury stands behind this gateway")
-    return replace(permit, hold_id=await gate.treasury.hold(permit))
+    return permit.held(await gate.treasury.hold(permit))
 
 
 async def _record(gate: Gate, permit: Permit, began_s: float) -> None:
-    """The decision is on disk when this returns; where it cannot be, what was held is released."""
+    """The decision is on disk when this returns; where it cannot be, what was held is released.
+
+    Where the treasury does not hear of that either, it is noted for when journal and treasury are back.
+    """
     try:
         await gate.journal.append(record.decided(permit, _due(permit, _UNTOLD)))
     except Refusal as refusal:
         refusal.decision_id = permit.decision_id
         gate.meter.decided(refusal.code, gate.clock.monotonic() - began_s)
-        await _settle(gate, _due(permit, _NEVER_SENT))
+        heard = await _settle(gate, _due(permit, _NEVER_SENT))
+        if heard.due is not None:
+            gate.journal.note(record.refused(permit, refusal, heard.due))
         raise
     gate.meter.decided("", gate.clock.monotonic() - began_s)
 
@@ -125,7 +141,14 @@ async def _refuse(gate: Gate, permit: Permit, refusal: Refusal, began_s: float) 
     if isinstance(refusal, Denied):
         refusal.permit = permit
     gate.meter.decided(refusal.code, gate.clock.monotonic() - began_s)
-    await gate.journal.append(record.refused(permit, refusal))
+    due = refusal.withdrawal if isinstance(refusal, Unavailable) else None
+    entry = record.refused(permit, refusal, due)
+    try:
+        await gate.journal.append(entry)
+    except Refusal:
+        if due is not None:
+            gate.journal.note(entry)
+        raise
 
 
 _UNTOLD = Outcome("unknown", 0, code="internal")
@@ -140,28 +163,37 @@ def _due(permit: Permit, outcome: Outcome) -> Settlement | None:
     return settlement(permit, outcome.kind, outcome.status) if permit.hold_id else None
 
 
-async def _settle(gate: Gate, due: Settlement | None) -> tuple[bool, str | None]:
-    """Whether nothing is due any more, and the journal entry that was posted."""
+class _Heard(NamedTuple):
+    """What the treasury said: the entry it posted, the code of its refusal, or what it has yet to hear."""
+
+    journal_entry_id: str | None = None
+    code: str | None = None
+    due: Settlement | None = None
+
+
+async def _settle(gate: Gate, due: Settlement | None) -> _Heard:
     if due is None or gate.treasury is None:
-        return True, None
+        return _Heard()
     try:
-        return True, await gate.treasury.settle(due)
+        return _Heard(await gate.treasury.settle(due))
     except Unavailable:
-        return False, None
+        return _Heard(due=due)
+    except Refusal as refusal:
+        return _Heard(code=refusal.code)
 
 
 async def _settle_and_record(gate: Gate, permit: Permit, outcome: Outcome, began_s: float) -> None:
     """Settle the hold and put the outcome on the journal; what the treasury has not heard stays due there."""
     due = _due(permit, outcome)
-    settled, journal_entry_id = await _settle(gate, due)
+    heard = await _settle(gate, due)
     ended = record.Ended(
         outcome=outcome.kind,
         status=outcome.status,
-        code=outcome.code,
+        code=heard.code or outcome.code,
         duration_ms=int((gate.clock.monotonic() - began_s) * 1000),
-        journal_entry_id=journal_entry_id or outcome.journal_entry_id,
+        journal_entry_id=heard.journal_entry_id or outcome.journal_entry_id,
     )
-    entry = record.completed(permit, ended, gate.clock.now(), None if settled else due)
+    entry = record.completed(permit, ended, gate.clock.now(), heard.due)
     if due is None:
         gate.journal.note(entry)
     else:

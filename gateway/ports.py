@@ -32,8 +32,11 @@ class Servers(Protocol):
 
 
 class Prices(Protocol):
-    """The table of prices as OPA last told it, and as it tells it now. Both raise `Unavailable`."""
+    """The table of prices as OPA last told it (None before it ever did), the same but read if need be, and as
+    OPA tells it now. Both methods raise `Unavailable`."""
 
+    @property
+    def known(self) -> PriceTable | None: ...
     async def table(self) -> PriceTable: ...
     async def reread(self) -> PriceTable: ...
 
@@ -51,7 +54,7 @@ class RateLimits(Protocol):
 
 
 class Upstreams(Protocol):
-    """Sends to a tool server; `target` is the path and query below its URL's own path.
+    """Sends to a tool server; `target` is the path and query below its URL's own path, empty for that itself.
 
     Raises `UpstreamFailed` where nothing was sent, `OutcomeUnknown` where no whole answer came.
     """
@@ -70,7 +73,8 @@ class Treasury(Protocol):
     """`hold` answers the hold's id; raises `Denied` or `Unavailable`.
 
     `settle` answers the journal entry's id where money moved (null elsewhere); raises `Unavailable`, and is
-    then called again from the journal until the treasury has heard. It must bear being told twice.
+    then called again from the journal until the treasury has heard. Any other `Refusal` is the treasury's
+    last word. It must bear being told twice.
     """
 
     async def hold(self, permit: Permit) -> str: ...

@@ -4,7 +4,7 @@ The gateway reads the agent's body with the `…Request` models, judges it, and 
 together with a warrant (`schemas.warrant`).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -20,8 +20,12 @@ def _known_currency(code: str) -> str:
 
 AmountCents = Annotated[int, Field(strict=True, gt=0, le=AMOUNT_CENTS_MAX, description="minor units")]
 Currency = Annotated[str, Field(min_length=3, max_length=3), AfterValidator(_known_currency)]
-Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Payee = Annotated[str, StringConstraints(max_length=200)]
+NO_NUL: Final = r"^[^\x00]*$"  # what PostgreSQL cannot hold in a text
+Purpose = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_NUL)
+]
+Payee = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+PolicyVersion = Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)]
 Account = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]*$")
 ]
@@ -39,7 +43,7 @@ class IntentRequest(_Body):
     currency: Currency
     purpose: Purpose
     payee: Payee = ""
-    policy_version: str | None = Field(default=None, max_length=100)
+    policy_version: PolicyVersion | None = None
 
 
 class AuthorizeIntentRequest(_Body):
@@ -54,7 +58,7 @@ class AuthorizeSpendRequest(_Body):
     amount_cents: AmountCents
     purpose: Purpose
     workflow_id: UUID
-    policy_version: str | None = Field(default=None, max_length=100)
+    policy_version: PolicyVersion | None = None
     currency: Currency | None = None
     payee: Payee = ""
 

@@ -21,9 +21,11 @@ import orjson
 INTEGER_BITS_MAX: Final = 64
 NUMBER_CHARS_MAX: Final = 64
 _FLOAT_EXPONENT_MAX: Final = 308
-_LONG_OR_FRACTION = re.compile(rb"[0-9](?:[.eE][-+0-9eE]*(?:[,}\]]|\Z)|[0-9]{17})")
+# Both take time in proportion to the text, whatever it is: a number ends with its digits, and a string that
+# never ends is taken to the end of the text, so that nothing in it is looked at again.
+_LONG_OR_FRACTION = re.compile(rb"[0-9](?:[.eE][-+]?[0-9]+(?:[eE][-+]?[0-9]+)?(?:[,}\]]|\Z)|[0-9]{17})")
+_BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[{\]}]', re.DOTALL)
 _UNREAD: Final = object()
-_BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
 
 class NotStrictJSON(ValueError):

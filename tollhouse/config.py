@@ -11,21 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, create_model
 from pydantic_settings import BaseSettings
 
 from control.config import Settings as ControlSettings
 from gateway.config import Settings as GatewaySettings
-from gateway.edge.registry import Algorithm, HttpUrl
-from tollhouse.problems import DocumentError
+from gateway.edge.registry import Algorithm
+from tollhouse.names import FromEnvironment, HttpUrl, Id, Role, ServerUrl
+from tollhouse.problems import DocumentError, Problem
 from tollhouse.problems import Path as At
-from tollhouse.yaml_reader import as_model, read_document
+from tollhouse.yaml_reader import Document, as_model, read_document
 from treasury.config import RelaySettings
 from treasury.config import Settings as TreasurySettings
 
 KEY_CHARS_MIN = 16
 SERVERS_MAX = 1_000
 AGENTS_MAX = 10_000
+TREASURY = "treasury"
 
 SERVICES: Mapping[str, type[BaseSettings]] = {
     "gateway": GatewaySettings,
@@ -36,10 +38,6 @@ SERVICES: Mapping[str, type[BaseSettings]] = {
 STACK_NAMES = frozenset({"host", "name", "nats_user"})
 STACK_ENDINGS = ("_file", "_dir", "_url", "_socket")
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-FromEnvironment = Annotated[str, StringConstraints(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
-
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +47,7 @@ class Server(_Entry):
     """A tool server. Those that are started by a command and spoken to over stdio are not served yet."""
 
     kind: Literal["mcp", "http"]
-    url: HttpUrl | None = None
+    url: ServerUrl | None = None
     command: tuple[str, ...] | None = None
 
 
@@ -110,9 +108,14 @@ _File: type[_Base] = create_model("TollhouseYaml", __base__=_Base, **_SECTIONS)
 class Config(_Base):
     """The file, checked. `settings` has what its sections set, by service; `policy_path` is absolute."""
 
+    source: InstanceOf[Document]
     path: Path
     policy_path: Path
     settings: dict[str, dict[str, Any]]
+
+    def problem(self, at: At, text: str) -> Problem:
+        """What is wrong or odd about this place of the file."""
+        return self.source.problem(at, text)
 
     def drain_s(self, service: str) -> float:
         """How long a service may take to end: the file's setting, else its default; 0 where it has none."""
@@ -134,6 +137,7 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         raise DocumentError(found)
     return Config(
         **{name: getattr(file, name) for name in _Base.model_fields},
+        source=document,
         path=path.absolute(),
         policy_path=policy,
         settings={name: _given(getattr(file, name)) for name in SERVICES},
@@ -146,8 +150,11 @@ def _given(part: BaseModel | None) -> dict[str, Any]:
 
 def _mistakes(file: _Base, policy: Path, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:
     """What no type can say."""
+    if TREASURY in file.servers:
+        yield ("servers", TREASURY), "the treasury has this name already, and its tools are spend requests"
     for name, server in file.servers.items():
         yield from (((("servers", name, *at)), text) for at, text in _server_mistakes(server))
+    yield from _port_mistakes(file)
     yield from _identity_mistakes(file, environment)
     for index, issuer in enumerate(file.issuers):
         for subject, agent in issuer.subjects.items():
@@ -165,6 +172,15 @@ def _server_mistakes(server: Server) -> Iterator[tuple[At, str]]:
         )
     elif server.url is None:
         yield (), "url is missing"
+
+
+def _port_mistakes(file: _Base) -> Iterator[tuple[At, str]]:
+    """Two services cannot listen on one port; 0 is any free one."""
+    owners: dict[int, str] = {}
+    for name in SERVICES:
+        port = _given(getattr(file, name)).get("port")
+        if port and (owner := owners.setdefault(port, name)) != name:
+            yield (name, "port"), f"{port} is the port of {owner} already"
 
 
 def _identity_mistakes(file: _Base, environment: Mapping[str, str]) -> Iterator[tuple[At, str]]:

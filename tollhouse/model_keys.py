@@ -1,11 +1,38 @@
-"""Which keys a model allows at a path, so that an unknown key is answered with the known ones."""
+"""Which keys a model allows at a path, so that an unknown key is answered with the known ones.
 
+A section may allow many: they are listed at the first mistake, and the others name the line where they stand.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from tollhouse.problems import Path
+
+NEAR = 0.75
+"""How much of a key must be there to be taken for another one, misspelt."""
+
+
+class UnknownKeys:
+    """The answers to the unknown keys of one document, to be asked for in the order of its lines."""
+
+    def __init__(self) -> None:
+        self._listed_at: dict[Sequence[str], int] = {}
+
+    def answer(self, key: str, allowed: set[str], line: int) -> str:
+        """What is allowed instead of this key, and which of it was meant, where one can tell."""
+        names = tuple(sorted(allowed))
+        listed = (
+            f"what is listed at line {self._listed_at[names]}"
+            if names in self._listed_at
+            else ", ".join(names)
+        )
+        self._listed_at.setdefault(names, line)
+        meant = "".join(f"; did you mean {near}?" for near in get_close_matches(key, names, 1, NEAR))
+        return f"unknown key; allowed here: {listed}{meant}"
 
 
 def allowed_keys(model: type[BaseModel], path: Path) -> set[str]:

@@ -7,11 +7,13 @@ A document is refused with every problem at once, in the order of its lines:
 The wording of pydantic's errors is here, because a person who wrote YAML should not have to know pydantic.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 SHOWN_CHARS_MAX: Final = 60
+_PLAIN: Final = re.compile(r"[^\s.'\"\[\]]+")
 
 Path = tuple[str | int, ...]
 
@@ -38,10 +40,14 @@ class DocumentError(Exception):
 
 
 def dotted(path: Path) -> str:
-    """`roles.executor.tools[2].price`: the path as a person would write it."""
+    """`roles.executor.tools[2].price`: the path as a person would write it; a name with dots is quoted."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _PLAIN.fullmatch(part) else repr(part)
+            text += f".{name}" if text else name
     return text
 
 

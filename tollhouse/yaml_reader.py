@@ -11,6 +11,7 @@ and ten in another: refused.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tollhouse import problems
-from tollhouse.model_keys import allowed_keys
+from tollhouse.model_keys import UnknownKeys, allowed_keys
 from tollhouse.problems import DocumentError, Problem
 
 SIZE_BYTES_MAX: Final = 1 << 20
@@ -103,8 +104,13 @@ def as_model(document: Document, model: type[Model]) -> Model:
         return model.model_validate_json(orjson.dumps(document.value, default=_exact), strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False)
+    meant = [dict(each) for each in found if not _other_branch(each, found)]
+    unknown = [each for each in meant if each["type"] == "extra_forbidden"]
     raise DocumentError(
-        {_problem(document, model, dict(each)) for each in found if not _other_branch(each, found)}
+        {
+            *_unknown(document, model, unknown),
+            *(_problem(document, each) for each in meant if each not in unknown),
+        }
     )
 
 
@@ -220,12 +226,18 @@ def _exact(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} has no place in a document")
 
 
-def _problem(document: Document, model: type[BaseModel], error: dict[str, Any]) -> Problem:
+def _unknown(document: Document, model: type[BaseModel], errors: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Keys that the model does not know, in the order of their lines."""
+    answers = UnknownKeys()
+    paths = [_found(document.value, error["loc"], keep_last=False)[0] for error in errors]
+    for mark, path in sorted((document.keys[path], path) for path in paths):
+        told = answers.answer(str(path[-1]), allowed_keys(model, path[:-1]), mark[0])
+        yield document.problem(path, told, at_key=True)
+
+
+def _problem(document: Document, error: dict[str, Any]) -> Problem:
     """A pydantic error, at its place in the document."""
     path, value = _found(document.value, error["loc"], keep_last=error["type"] == "missing")
-    if error["type"] == "extra_forbidden":
-        allowed = ", ".join(sorted(allowed_keys(model, path[:-1])))
-        return document.problem(path, f"unknown key; allowed here: {allowed}", at_key=True)
     told = problems.wording(error["type"], error["msg"], error.get("ctx", {}), path, value)
     return document.problem(path, told, at_key=error["loc"][-1:] == ("[key]",))
 

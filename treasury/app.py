@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters import listener
 from adapters.metrics import Metrics
 from adapters.postgres import Database
 from adapters.telemetry import configure_logging
@@ -116,13 +117,25 @@ def serve(settings: Settings) -> None:
         create_app(settings),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=listener.protocol(_limits(settings)),
         loop="uvloop",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.requests_max,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+
+
+def _limits(settings: Settings) -> listener.Limits:
+    return listener.Limits(
+        head_bytes_max=settings.head_bytes_max,
+        head_timeout_s=settings.head_timeout_s,
+        write_stall_s=settings.write_stall_s,
+        answer_s_max=settings.answer_s_max,
+        connections_max=settings.connections_max,
+        requests_max=settings.requests_max,
+        body_bytes_max=settings.body_bytes_max,
+        body_timeout_s=settings.body_timeout_s,
     )

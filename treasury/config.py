@@ -31,6 +31,18 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(65_536, ge=1_024, description="Size of a request's body.")
     json_depth_max: int = Field(16, ge=4, description="Nesting of a request's body.")
     requests_max: int = Field(512, ge=1, description="Requests under way at once; more are answered 503.")
+    connections_max: int = Field(
+        1_024,
+        ge=1,
+        description="Connections; those without a request give way to new ones.",
+    )
+    head_bytes_max: int = Field(32_768, ge=256, description="Size of a request's head.")
+    head_timeout_s: float = Field(5.0, gt=0, description="Until a request's head must have come.")
+    body_timeout_s: float = Field(5.0, gt=0, description="Until a request's body must have come.")
+    write_stall_s: float = Field(
+        10.0, gt=0, description="The longest that a caller may take nothing of an answer that waits for it."
+    )
+    answer_s_max: float = Field(60.0, gt=0, description="Until a caller must have taken all of an answer.")
     page_items_max: int = Field(200, ge=1, le=1_000, description="The longest list that is answered at once.")
     in_flight_wait_ms: int = Field(
         200, ge=1, description="How long a repeated request waits for the first one before it is refused."

@@ -10,7 +10,7 @@ Content = Literal["none", "json", "opaque"]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A tool server as the registry knows it. `url` has no trailing slash."""
+    """A tool server as the registry knows it. `url` has neither user nor query."""
 
     name: str
     kind: Literal["http", "mcp"]

@@ -5,7 +5,10 @@ a missing or malformed member: all of these refuse.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
+
+import orjson
 
 from gateway.core.classify import Call
 from gateway.core.identify import Principal
@@ -76,20 +79,35 @@ def document(call: Call, principal: Principal, spend: Spend | None, at: str) -> 
     }
 
 
+def text(question: dict[str, Any]) -> bytes:
+    """The input document as OPA compares it exactly: no fraction ends in a zero or has an exponent too.
+
+    Two long fractions that do, OPA takes for equal when they are the same float.
+    """
+    return orjson.dumps(question, default=_number)
+
+
 def read(decision: Any) -> Verdict:
     """Policy's answer to one question, checked member by member.
 
     Raises `Unavailable` (policy_unavailable) for an answer of any other shape: a policy that cannot be
     understood is as good as none.
     """
-    match decision:
-        case {
-            "allow": bool(allow),
-            "reasons": list(reasons),
-            "obligations": dict(obligations),
-            "policy": {"version": str(version), "revision": str(revision)},
-        } if _are_reasons(reasons) and (allow or reasons) and _are_obligations(obligations):
-            return Verdict(allow, tuple(reasons), obligations, version, revision)
+    if isinstance(decision, dict):
+        allow, reasons = decision.get("allow"), decision.get("reasons")
+        obligations, policy = decision.get("obligations"), decision.get("policy")
+        if (
+            isinstance(allow, bool)
+            and isinstance(reasons, list)
+            and (allow or reasons)
+            and _are_reasons(reasons)
+            and isinstance(obligations, dict)
+            and _are_obligations(obligations)
+            and isinstance(policy, dict)
+            and isinstance(policy.get("version"), str)
+            and isinstance(policy.get("revision"), str)
+        ):
+            return Verdict(allow, tuple(reasons), obligations, policy["version"], policy["revision"])
     raise Unavailable("policy_unavailable", "the policy's answer is not a decision", retry_after_s=1)
 
 
@@ -105,6 +123,17 @@ def require(verdict: Verdict) -> None:
             raise Denied("obligation_unmet", why, reasons=({"code": "obligation_unmet", "message": why},))
 
 
+def _number(value: Any) -> orjson.Fragment:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    digits, has_exponent, exponent = str(value).partition("E")
+    whole, _, fraction = digits.partition(".")
+    if has_exponent:
+        return orjson.Fragment(f"{whole}{fraction}E{int(exponent) - len(fraction)}")
+    fraction = fraction.rstrip("0")
+    return orjson.Fragment(f"{whole}.{fraction}" if fraction else whole)
+
+
 def _are_reasons(reasons: list[Any]) -> bool:
     return all(
         isinstance(reason, dict)
@@ -116,7 +145,7 @@ def _are_reasons(reasons: list[Any]) -> bool:
 
 def _are_obligations(obligations: dict[str, Any]) -> bool:
     """`redact` is a list, all the others are objects; an empty one asks for nothing."""
-    return all(
-        isinstance(asked, list if name == "redact" else dict) or name not in OBLIGATIONS
-        for name, asked in obligations.items()
-    )
+    for name, asked in obligations.items():
+        if not isinstance(asked, list if name == "redact" else dict) and name in OBLIGATIONS:
+            return False
+    return True

@@ -163,6 +163,17 @@ def _granted(hold: dict[str, Any]) -> dict[str, Any]:
     return {"code": "allowed", "message": "policy allows the spend"}
 
 
+def refuse_paid_call(authorization: dict[str, Any] | None) -> None:
+    """Raise `Denied` where an agent would end the hold of a paid call, which its gateway alone settles.
+
+    One that waits for a person was never sent, so its agent may give it up.
+    """
+    if authorization and (authorization["status"], authorization["unsettled"]) == ("approved", "unknown"):
+        why = "the hold of a paid call is settled by its gateway alone"
+        code = "no_authorization_record"
+        raise Denied(code, why, reasons=({"code": code, "message": why},))
+
+
 def unmet(why: str) -> Denied:
     """The refusal of a call whose obligation this gateway cannot meet."""
     return Denied("obligation_unmet", why, reasons=({"code": "obligation_unmet", "message": why},))

@@ -176,9 +176,14 @@ def ending(answer: bytes, id_: Id) -> Ending | None:
 
 
 def refusal(refused: Refusal, id_: Id, rpc_code: int | None) -> dict[str, Any]:
-    """A refusal as a JSON-RPC error. `rpc_code` is that of a bad message, None for any other refusal."""
+    """A refusal as a JSON-RPC error. `rpc_code` is that of a bad message, None for any other refusal.
+
+    A detail that lists faults by their `loc` stands in `data`, as it does over HTTP.
+    """
+    in_words = isinstance(refused.detail, str)
     data = {
         "code": refused.code,
+        "detail": None if in_words else refused.detail,
         "decision_id": refused.decision_id,
         "reasons": refused.reasons,
         "approval_id": refused.approval_id,
@@ -188,11 +193,15 @@ def refusal(refused: Refusal, id_: Id, rpc_code: int | None) -> dict[str, Any]:
     return {
         "jsonrpc": "2.0",
         "id": id_,
-        "error": {"code": code, "message": str(refused.detail), "data": known},
+        "error": {
+            "code": code,
+            "message": refused.detail if in_words else "the request is not valid",
+            "data": known,
+        },
     }
 
 
 def _rpc_code(status: int) -> int:
     if status >= 500:
         return INTERNAL
-    return INVALID_REQUEST if status in {400, 404, 405, 413, 431} else DENIED
+    return INVALID_REQUEST if status in {400, 405, 413, 431} else DENIED

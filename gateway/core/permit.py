@@ -23,6 +23,14 @@ class Permit:
     hold_id: str | None = None
     at: str = ""
 
+    def judged(self, spend: Spend | None, verdict: Verdict) -> "Permit":
+        """With what it costs and what policy said."""
+        return Permit(self.decision_id, self.call, self.principal, verdict, spend, self.hold_id, self.at)
+
+    def held(self, hold_id: str) -> "Permit":
+        """With the hold that was placed for it."""
+        return Permit(self.decision_id, self.call, self.principal, self.verdict, self.spend, hold_id, self.at)
+
 
 async def nothing_left() -> None:
     """The `finish` of an outcome whose caller has had everything, or is gone."""

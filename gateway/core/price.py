@@ -7,7 +7,8 @@ although a priced pattern matches it.
 
 An argument's amount is in the currency's major unit, as the tool takes it. It is converted exactly, as
 a ratio of whole numbers, never through a float and never rounded: what has more digits than the currency
-cannot be paid, so the call is refused (`call_unpriceable`).
+cannot be paid, so the call is refused (`call_unpriceable`). So is a call in which another argument's name
+differs from that one's in case alone: some tools read either.
 """
 
 import re
@@ -68,8 +69,14 @@ def table(document: dict[str, Any]) -> PriceTable:
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern of the policy document: `*` stands for any characters, all else for itself."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    """A pattern of the policy document: `*` stands for any characters, all else for itself.
+
+    What stands between two stars is taken where it comes first and nowhere else: that finds every match, and
+    a name that has none takes no longer than its length explains, however many stars there are.
+    """
+    first, *parts = (re.escape(part) for part in pattern.split("*"))
+    between = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    return re.compile(first + (f"{between}.*{parts[-1]}" if parts else ""), re.DOTALL)
 
 
 def price(call: Call, principal: Principal, prices: PriceTable) -> Spend | None:
@@ -109,6 +116,9 @@ def _number(arguments: dict[str, Any], path: str) -> int | Decimal:
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
             raise unpriceable(f"the argument {path!r}, which tells the price, is missing")
+        folded = name.casefold()
+        if sum(other.casefold() == folded for other in value) > 1:
+            raise unpriceable(f"the argument {path!r}, which tells the price, has a twin in another case")
         value = value[name]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise unpriceable(f"the argument {path!r}, which tells the price, is not a number")

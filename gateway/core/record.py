@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.core.permit import Ending, Permit
 from gateway.core.settle import Settlement
-from gateway.errors import Refusal, Unavailable
+from gateway.errors import Refusal
 from schemas.ids import canonical, digest
 
 
@@ -44,12 +44,11 @@ def decided(permit: Permit, due: Settlement | None = None) -> Entry:
     return _entry(permit, "decided", _decided(permit, verdict.allow, verdict.reasons), due)
 
 
-def refused(permit: Permit, refusal: Refusal) -> Entry:
+def refused(permit: Permit, refusal: Refusal, due: Settlement | None) -> Entry:
     """The record of a refusal, by policy or by anything before and after it.
 
-    Where the treasury did not answer, what it may have held all the same is due to be withdrawn.
+    `due` is how the hold ends that the treasury placed, or may have placed, before the call was refused.
     """
-    due = refusal.withdrawal if isinstance(refusal, Unavailable) else None
     reasons = refusal.reasons or ({"code": refusal.code, "message": _message(refusal)},)
     return _entry(permit, "decided", _decided(permit, False, reasons), due)
 

@@ -42,7 +42,7 @@ def _look_up(folder: Path, decision_id: str, principal: Principal) -> dict[str, 
             records = find(path, decision_id, principal.tenant, principal.id)
         except sqlite3.Error as error:
             raise Unavailable("journal_unavailable", f"a journal cannot be read: {error}") from None
-        if records:
+        if "decided" in records:
             return _joined(records)
     return None
 

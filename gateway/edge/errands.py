@@ -10,14 +10,15 @@ is said now. The treasury checks everything again when it acts; what is refused 
 it carries the code that helps.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.classify import Call
 from gateway.core.decide import Spend
 from gateway.core.execute import check_executable
-from gateway.core.hold import Intent, placing, settling
+from gateway.core.hold import Intent, placing, refuse_paid_call, settling
 from gateway.core.identify import Principal
 from gateway.core.permit import Permit
 from gateway.edge.spend_requests import checked
@@ -121,11 +122,9 @@ class Errands:
     async def _execute(self, asked: _Asked) -> Errand:
         request = checked(ExecuteRequest, asked.call.arguments)
         intent, authorization = await self._declared(asked, str(request.intent_id))
-        try:
+        with _belonging_to(intent):
+            refuse_paid_call(authorization)
             amount_cents = check_executable(intent, authorization, request.amount_cents)
-        except Refusal as refusal:
-            refusal.workflow_id = intent.workflow_id
-            raise
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
             claims = settling(
@@ -144,7 +143,9 @@ class Errands:
 
     async def _void(self, asked: _Asked) -> Errand:
         request = checked(VoidRequest, asked.call.arguments)
-        intent, _ = await self._declared(asked, str(request.intent_id))
+        intent, authorization = await self._declared(asked, str(request.intent_id))
+        with _belonging_to(intent):
+            refuse_paid_call(authorization)
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
             claims = settling("void", intent, asked.principal, permit.verdict, permit.decision_id, 0)
@@ -166,6 +167,16 @@ class Errands:
             return intent, document["authorization"]
         except KeyError as missing:
             raise unavailable(f"the treasury's intent has no {missing}") from None
+
+
+@contextmanager
+def _belonging_to(intent: Intent) -> Iterator[None]:
+    """What is refused here is of the intent's workflow, which the request does not name."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.workflow_id = intent.workflow_id
+        raise
 
 
 def _declare(request: IntentRequest | AuthorizeSpendRequest, currency: str) -> Intent:

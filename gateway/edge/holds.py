@@ -6,6 +6,9 @@ have acted. Of a call that waits for a person nothing was forwarded, so the trea
 
 A hold that was asked for and not answered may have been placed. Nothing is forwarded under it, so it is
 withdrawn: by the decision's id, which is the id of its intent and the key of its request.
+
+The keys of these requests begin with `gateway:`, which no agent's key does (`spend_requests`): an agent that
+could take the key of a capture could keep its money.
 """
 
 from typing import Any, Final
@@ -18,7 +21,7 @@ from gateway.core.permit import Permit
 from gateway.core.settle import Settlement, withdrawal
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
-from gateway.errors import BadRequest, Denied, Unavailable
+from gateway.errors import BadRequest, Denied, Refusal, Unavailable
 from schemas.codes import STATUS
 from schemas.ids import digest
 
@@ -51,7 +54,7 @@ class Holds:
                 Asker(principal.tenant, principal.id, call.correlation_id),
                 "/v1/spends",
                 {"intent": document, "warrant": self._signer.sign(claims)},
-                Once(permit.decision_id, digest(document)),
+                Once(_key(permit.decision_id), digest(document)),
             )
             return held(authorization)
         except Unavailable as gone:
@@ -62,26 +65,28 @@ class Holds:
     async def settle(self, due: Settlement) -> str | None:
         """Capture, void, mark unknown or withdraw; answers the journal entry of a capture.
 
-        May be told twice. What the treasury refuses for good is logged and not due any more. Raises
-        `Unavailable` where the treasury could not be asked.
+        May be told twice. Raises `Unavailable` where the treasury could not be asked. What the treasury
+        refuses for good raises its `BadRequest` or `Denied` and is not due any more: the hold, if it is open
+        still, is then kept as unknown, for somebody to look at.
         """
         try:
             if due.act == "withdraw":
                 await self._withdraw(due)
                 return None
-            return await self._tell(due, due.act, f"{due.hold_id}:{due.act}")
+            return await self._tell(due, due.act, _key(due.hold_id, due.act))
         except (BadRequest, Denied) as refusal:
-            if refusal.code == "idempotency_in_flight":
-                raise unavailable("the treasury is still busy with this settlement") from refusal
-            log.warning(
-                "settlement_refused",
-                hold_id=due.hold_id,
-                act=due.act,
-                code=refusal.code,
-                detail=refusal.detail,
-                correlation_id=due.correlation_id,
-            )
-            return None
+            _refuse_in_flight(refusal)
+            _log_refused(due, due.act, refusal)
+            if due.act in ("capture", "void"):
+                await self._keep_as_unknown(due)
+            raise
+
+    async def _keep_as_unknown(self, due: Settlement) -> None:
+        try:
+            await self._tell(due, "unknown", _key(due.hold_id, "unknown"))
+        except (BadRequest, Denied) as refusal:
+            _refuse_in_flight(refusal)
+            _log_refused(due, "unknown", refusal)
 
     async def _withdraw(self, due: Settlement) -> None:
         """Void what an unanswered request may have placed.
@@ -90,7 +95,7 @@ class Holds:
         the key was used before, the request was taken, and its intent tells the hold.
         """
         try:
-            await self._tell(due, "void", due.hold_id)
+            await self._tell(due, "void", _key(due.hold_id))
         except BadRequest as refusal:
             if refusal.code == "not_found":
                 return
@@ -99,7 +104,7 @@ class Holds:
         intent = await self._treasury.read(_asker(due), f"/v1/intents/{due.hold_id}")
         hold_id = (intent.get("authorization") or {}).get("hold_id")
         if hold_id is not None:
-            await self._tell(due._replace(hold_id=hold_id), "void", f"{hold_id}:void")
+            await self._tell(due._replace(hold_id=hold_id), "void", _key(hold_id, "void"))
 
     async def _tell(self, due: Settlement, act: str, key: str) -> str | None:
         document: dict[str, Any] = {}
@@ -109,6 +114,27 @@ class Holds:
         answer = await self._treasury.write(_asker(due), target, document, Once(key, digest(document)))
         entry = answer.get("journal_entry_id")
         return str(entry) if entry else None
+
+
+def _key(*parts: str) -> str:
+    return ":".join(("gateway", *parts))
+
+
+def _refuse_in_flight(refusal: Refusal) -> None:
+    """A request that is still under way was not refused: it is asked again later."""
+    if refusal.code == "idempotency_in_flight":
+        raise unavailable("the treasury is still busy with this settlement") from refusal
+
+
+def _log_refused(due: Settlement, act: str, refusal: Refusal) -> None:
+    log.warning(
+        "settlement_refused",
+        hold_id=due.hold_id,
+        act=act,
+        code=refusal.code,
+        detail=refusal.detail,
+        correlation_id=due.correlation_id,
+    )
 
 
 def _asker(due: Settlement) -> Asker:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from adapters.http1 import HTTPError, Response
 from gateway.core import forward
-from gateway.core.classify import Call, Content
+from gateway.core.classify import Call, Content, Server
+from gateway.core.hold import standing_workflow
 from gateway.core.path import arguments_of, canonical_path, canonical_query
 from gateway.core.permit import Outcome, Permit
 from gateway.edge.ingress import Request
@@ -31,17 +32,21 @@ Body = bytes | AsyncIterable[bytes] | None
 async def handle(gate: Gate, request: Request) -> None:
     """Answer one request. Raises `Refusal`."""
     principal = await gate.identity.identify(request.credential)
+    request.asked = principal, _unread(request)
     try:
-        call, target, body = await _read(gate, request)
+        call, passage = await _read(gate, request, standing_workflow(principal))
     except Refusal as refusal:
-        await refuse(gate, principal, _unread(request), refusal)
+        await refuse(gate, *request.asked, refusal)
         raise
-    await run(gate, principal, call, _Passage(gate, request, target, body))
+    request.asked = principal, call
+    await run(gate, principal, call, passage)
 
 
-async def _read(gate: Gate, request: Request) -> tuple[Call, bytes, Body]:
-    """The call, the target below the server's URL, and the body to send."""
-    server, path = _address(request)
+async def _read(gate: Gate, request: Request, standing: str) -> tuple[Call, "_Passage"]:
+    """The call and how it is sent on; `standing` is its workflow where it names none."""
+    request.check_workflow()
+    server_name, path = _address(request)
+    server = _server(gate, server_name)
     arguments: dict[str, Any] = dict(arguments_of(_bounded(request.query, request)))
     target = path
     if arguments:
@@ -53,16 +58,33 @@ async def _read(gate: Gate, request: Request) -> tuple[Call, bytes, Body]:
         arguments[name] = value
     call = Call(
         kind="tool_call",
-        server=server,
+        server=server_name,
         tool=f"{request.method} {path}",
         arguments=arguments,
         method=request.method,
         path=path,
         content=content,
-        workflow_id=request.workflow_id,
+        workflow_id=request.workflow_id or standing,
         correlation_id=request.correlation_id,
     )
-    return call, target.encode("ascii"), body
+    return call, _Passage(gate, request, server, target.encode("ascii"), body)
+
+
+def _server(gate: Gate, name: str) -> Server | None:
+    """The HTTP server of this name, None where nobody registered one: what may be known of that is for policy
+    to say first. Raises `BadRequest` for an MCP server: its tools are judged and priced on `/mcp` alone.
+    """
+    try:
+        server = gate.servers.server(name)
+    except BadRequest:
+        return None
+    if server.kind != "http":
+        raise _absent(name)
+    return server
+
+
+def _absent(name: str) -> BadRequest:
+    return BadRequest("not_found", f"no HTTP tool server {name!r} is registered")
 
 
 def _address(request: Request) -> tuple[str, str]:
@@ -129,12 +151,14 @@ class _Passage:
 
     gate: Gate
     request: Request
+    server: Server | None
     target: bytes
     body: Body
     status: int = 0
 
     async def __call__(self, permit: Permit) -> Outcome:
         """The pipeline's `forward`. The caller's going away ends the upstream's work too."""
+        self.request.asked = None
         task = asyncio.current_task()
         if task is None or self.request.gone:
             return Outcome("failed", 0)
@@ -151,8 +175,10 @@ class _Passage:
 
     async def _pass(self, permit: Permit) -> Outcome:
         call = permit.call
+        if self.server is None:
+            raise _absent(call.server)
         response = await self.gate.upstreams.send(
-            self.gate.servers.server(call.server),
+            self.server,
             call.method.encode("ascii"),
             self.target,
             self.request.headers,

@@ -3,8 +3,8 @@
 Refused here: two ways to find the body's end, a missing or second Host, upgrades, too many headers, two
 credentials at once. Dropped here: every header by which a caller could claim to be somebody, or could make
 a tool do another thing than what was judged (`X-HTTP-Method-Override`, `X-Original-URL`), hop-by-hop
-headers, and the caller's own credentials, cookies among them. An underscore counts as a hyphen, since many
-servers read it as one.
+headers, the caller's own credentials, cookies among them, and every header with an underscore in its name:
+many servers read it as a hyphen, and would see a header that was not looked at here.
 
 A correlation id is taken from the caller only if it is well formed; every answer carries one.
 """
@@ -18,7 +18,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from gateway.config import Settings
-from gateway.core.identify import Credential
+from gateway.core.classify import Call
+from gateway.core.identify import Credential, Principal
 from gateway.errors import BadRequest, Refusal, Unauthenticated
 from schemas.codes import error_body
 from schemas.ids import new_id
@@ -31,6 +32,7 @@ Values = Sequence[bytes]
 
 GONE: Final = "tollhouse.gone"
 ON_GONE: Final = "tollhouse.on_gone"
+ARRIVED: Final = "tollhouse.arrived"
 BREAK_OFF: Final = "tollhouse.break_off"
 JSON: Final = (b"content-type", b"application/json")
 RETRY_AFTER_S: Final = 1
@@ -73,10 +75,9 @@ _NEVER_HOP_BY_HOP: Final = frozenset(
 @lru_cache(maxsize=1_024)
 def disposition(name: bytes) -> Literal["pass", "read", "drop"]:
     """What becomes of a request's header, by its lower-case name."""
-    plain = name.replace(b"_", b"-")
-    if plain in _READ_HERE:
-        return "read" if plain == name else "drop"
-    if plain in _HOP_BY_HOP or plain in _CLAIMS or plain.startswith(_CLAIM_PREFIXES):
+    if name in _READ_HERE:
+        return "read"
+    if b"_" in name or name in _HOP_BY_HOP or name in _CLAIMS or name.startswith(_CLAIM_PREFIXES):
         return "drop"
     return "pass"
 
@@ -85,14 +86,18 @@ class Request:
     """One request, its head already checked.
 
     `headers` may be sent on; `raw_path` and `query` are the very bytes that came. `length` is the body's size
-    in bytes, None when it comes in chunks.
+    in bytes, None when it comes in chunks. `asked` is who asks for what, as far as that is known, and None
+    again once a record says so: should the gateway fail in between, that is what it records.
     """
 
     __slots__ = (
         "_expects",
+        "_fault",
+        "_head_bytes",
         "_receive",
         "_send",
         "_whole",
+        "asked",
         "correlation_id",
         "credential",
         "headers",
@@ -121,9 +126,12 @@ class Request:
         self.credential = Credential(None)
         self.correlation_id = ""
         self.workflow_id = ""
+        self.asked: tuple[Principal, Call] | None = None
         self.started = False
         self._whole = False
+        self._fault: BadRequest | None = None
         self._expects = False
+        self._head_bytes = 0
 
     def check(self) -> None:
         """Read the head. Raises `BadRequest` or `Unauthenticated`; `correlation_id` is set in any case."""
@@ -132,24 +140,36 @@ class Request:
         well_formed = len(given) == 1 and _CORRELATION.fullmatch(given[0])
         self.correlation_id = given[0].decode() if well_formed else new_id()
         self._check_head(read)
-        self.workflow_id = _workflow(read.get(b"x-workflow-id", ()))
+        try:
+            self.workflow_id = _workflow(read.get(b"x-workflow-id", ()))
+        except BadRequest as fault:
+            self._fault = fault
         self.credential = _credential(read.get(b"authorization", ()), read.get(b"x-api-key", ()))
+
+    def check_workflow(self) -> None:
+        """Raises `BadRequest` for an X-Workflow-Id that names none: asked once the caller is known, so that
+        the refusal comes on record."""
+        if self._fault is not None:
+            raise self._fault
 
     def _sort(self, headers: list[Header]) -> dict[bytes, list[bytes]]:
         read: dict[bytes, list[bytes]] = {}
+        size = 0
         for header in headers:
+            size += len(header[0]) + len(header[1])
             what = disposition(header[0])
             if what == "pass":
                 self.headers.append(header)
             elif what == "read":
                 read.setdefault(header[0], []).append(header[1])
+        self._head_bytes = size
         return read
 
     def _check_head(self, read: dict[bytes, list[bytes]]) -> None:
         headers: list[Header] = self.scope["headers"]
         if len(headers) > self.settings.header_count_max:
             raise BadRequest("headers_too_large", f"more than {self.settings.header_count_max} headers")
-        if sum(len(name) + len(value) for name, value in headers) > self.settings.header_bytes_max:
+        if self._head_bytes > self.settings.header_bytes_max:
             raise BadRequest(
                 "headers_too_large", f"more than {self.settings.header_bytes_max} bytes of headers"
             )
@@ -188,16 +208,34 @@ class Request:
         """The whole body. Raises `BadRequest`: body_too_large, or malformed (broken off, too slow)."""
         if self._whole:
             return b""
-        pieces = [piece async for piece in self.stream(bytes_max)]
+        if ARRIVED in self.scope:
+            return await self._read(bytes_max)
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_s):
+                return await self._read(bytes_max)
+        except TimeoutError:
+            raise _too_slow(self.settings.body_timeout_s) from None
+
+    async def _read(self, bytes_max: int) -> bytes:
+        pieces = [piece async for piece in self._pieces(bytes_max, self._next)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises like `body`."""
+    def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """The body as it comes: each piece in its time, and all of them in the time that any stream has.
+
+        Raises like `body`.
+        """
+        end_s = asyncio.get_running_loop().time() + self.settings.stream_s_max
+        return self._pieces(bytes_max, lambda: self._next_by(end_s))
+
+    async def _pieces(
+        self, bytes_max: int, next_message: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> AsyncIterator[bytes]:
         if self.length is not None and self.length > bytes_max:
             raise BadRequest("body_too_large", f"the body may have {bytes_max} bytes")
         size = 0
         while not self._whole:
-            message = await self._next()
+            message = await next_message()
             self._whole = not message.get("more_body", False)
             piece: bytes = message.get("body", b"")
             size += len(piece)
@@ -206,14 +244,20 @@ class Request:
             if piece:
                 yield piece
 
-    async def _next(self) -> dict[str, Any]:
+    async def _next_by(self, end_s: float) -> dict[str, Any]:
+        if ARRIVED in self.scope:
+            return await self._next()
+        settings = self.settings
+        left_s = end_s - asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self.settings.body_timeout_s):
-                message = await self._receive()
+            async with asyncio.timeout(min(settings.body_timeout_s, left_s)):
+                return await self._next()
         except TimeoutError:
-            raise BadRequest(
-                "malformed", f"the body took longer than {self.settings.body_timeout_s} s"
-            ) from None
+            longest_s = settings.stream_s_max if left_s < settings.body_timeout_s else settings.body_timeout_s
+            raise _too_slow(longest_s) from None
+
+    async def _next(self) -> dict[str, Any]:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("malformed", "the caller went away within its request")
         return message
@@ -281,6 +325,10 @@ def refusal_headers(refusal: Refusal) -> tuple[Header, ...]:
     if refusal.status == 401:
         return ((b"www-authenticate", b"Bearer"),)
     return ()
+
+
+def _too_slow(longest_s: float) -> BadRequest:
+    return BadRequest("malformed", f"the body took longer than {longest_s} s")
 
 
 def _length(lengths: Values, encodings: Values) -> int | None:

@@ -2,8 +2,9 @@
 
 One file a worker (`gateway.edge.journal_file`) and one thread that writes it. What waits while a commit runs
 goes into the next one together. A caller waits at most its timeout; then its call is refused, though its
-record may still come to be written. A write that fails fails every record in it, and the file is opened anew
-for the next one, so the journal is back as soon as the disk is.
+record may still come to be written: its hold is then due to be voided. A write that fails fails every record
+in it, whatever it fails of, and the file is opened anew for the next one, so the journal is back as soon as
+the disk is.
 
 The outcome of a free call need not be on disk before its caller has the answer: `note` takes it along with
 the next commit, at the latest a moment later, and holds on to it while the disk will not take it.
@@ -79,7 +80,13 @@ class Journal:
         await written
 
     def note(self, entry: Entry) -> None:
-        """Have one record written soon; nobody waits for it. As many wait here as calls are under way."""
+        """Have one record written soon; nobody waits for it. As many wait here as calls are under way.
+
+        Only a disk that stays away makes more of them; what is too much then is said in the log instead.
+        """
+        if len(self._queue) >= 2 * self._queue_max:
+            log.error("note_dropped", decision_id=entry.decision_id, hold_id=entry.hold_id)
+            return
         self._queue.append((entry, None))
         if self._noting is None and not self._writing:
             self._noting = self._loop.call_later(_NOTE_DELAY_S, self._start_writing)
@@ -153,12 +160,12 @@ class Journal:
         self._work.put(lambda: self._commit(batch))
 
     def _commit(self, batch: list[Waiting]) -> None:
-        """In the thread: write, then tell the loop."""
-        failure: sqlite3.Error | None = None
+        """In the thread, which must outlive whatever breaks: write, then tell the loop."""
+        failure: Exception | None = None
         try:
             if batch:
                 self._file.write([entry for entry, _ in batch], time.time_ns() // 1_000_000)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - told to who waits
             failure = error
             self._reopen()
         self._loop.call_soon_threadsafe(self._committed, batch, failure)
@@ -169,7 +176,9 @@ class Journal:
         except sqlite3.Error as error:
             log.warning("journal_close_failed", why=str(error))
 
-    def _committed(self, batch: list[Waiting], failure: sqlite3.Error | None) -> None:
+    def _committed(self, batch: list[Waiting], failure: Exception | None) -> None:
+        if failure is None:
+            self._void_late(batch)
         for _, written in batch:
             if written is None or written.done():
                 continue
@@ -181,8 +190,16 @@ class Journal:
         if failure is None:
             self._write_on()
         else:
-            log.error("journal_unavailable", why=str(failure), records=len(batch))
-            self._keep_notes(batch)
+            log.error("journal_unavailable", why=str(failure) or repr(failure), records=len(batch))
+            self._keep_notes(batch if _is_the_disks(failure) else [])
+
+    def _void_late(self, batch: list[Waiting]) -> None:
+        """Who waited for these was refused meanwhile, so nothing is sent under their holds."""
+        late = [entry for entry, written in batch if entry.due and written is not None and written.done()]
+        if late:
+            voided: asyncio.Future[None] = self._loop.create_future()
+            voided.add_done_callback(_said)
+            self._work.put(lambda: self._report(lambda: self._file.never_sent(late), voided))
 
     def _write_on(self) -> None:
         if self._queue:
@@ -191,7 +208,11 @@ class Journal:
             self._writing = False
 
     def _keep_notes(self, batch: list[Waiting]) -> None:
-        """What was only noted is tried again with the next record, and not by itself."""
+        """What was only noted is tried again with the next record, and not by itself.
+
+        Where it was no fault of the disk, a note that cannot be written would fail every record after it, so
+        it is not tried again.
+        """
         waited_for = any(written is not None for _, written in self._queue)
         self._queue.extendleft(waiting for waiting in reversed(batch) if waiting[1] is None)
         if waited_for:
@@ -218,10 +239,10 @@ class Journal:
         await done
 
     def _report(self, work: Work, done: "asyncio.Future[None]") -> None:
-        failure: sqlite3.Error | None = None
+        failure: Exception | None = None
         try:
             work()
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - told to who waits
             failure = error
             self._reopen()
         self._loop.call_soon_threadsafe(_resolve, done, failure)
@@ -249,13 +270,24 @@ def _claim(folder: Path) -> tuple[Path, int]:
     raise OSError(f"all {JOURNALS_MAX} journals in {folder} are in use")
 
 
-def _resolve(done: "asyncio.Future[None]", failure: sqlite3.Error | None) -> None:
+def _resolve(done: "asyncio.Future[None]", failure: Exception | None) -> None:
     if done.done():
         return
     if failure is None:
         done.set_result(None)
     else:
         done.set_exception(failure)
+
+
+def _said(voided: "asyncio.Future[None]") -> None:
+    """A hold that could not be noted as void is settled as unknown after the next start."""
+    if (failure := voided.exception()) is not None:
+        log.error("late_records_not_voided", why=str(failure))
+
+
+def _is_the_disks(failure: Exception) -> bool:
+    """Whether the file would not take a record, and not the record could not be written."""
+    return isinstance(failure, sqlite3.OperationalError) or type(failure) is sqlite3.DatabaseError
 
 
 def _unavailable(why: str) -> Unavailable:

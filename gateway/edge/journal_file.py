@@ -2,7 +2,7 @@
 
     records       every record, in the order of its writing; a `seq` never comes twice
     settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
-                  it follows from; `live` while the call is under way in the process that wrote it
+                  it follows from; `live` while the call may be under way in the process that wrote it
     shipped       the last `seq` that is safe in the event stream
     stream        where that stream stood then, so that one that lost its storage is noticed
 
@@ -111,6 +111,15 @@ class JournalFile:
         """The treasury has heard."""
         self._connected().execute("DELETE FROM settlements WHERE hold_id = ? AND live = 0", (hold_id,))
 
+    def never_sent(self, entries: Sequence[Entry]) -> None:
+        """Calls that were refused after all, since their records were late: their holds are to be voided."""
+        voids = [(_text(entry.due._replace(act="void")), entry.hold_id) for entry in entries if entry.due]
+        statement = "UPDATE settlements SET due = ?, live = 0 WHERE hold_id = ? AND live = 1"
+        connection = self._connected()
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(statement, voids)
+
     def mark_shipped(self, seq: int, position: StreamPosition) -> None:
         """All records up to this one are safe in the event stream, which stands there."""
         self._ship("UPDATE shipped SET seq = max(seq, ?)", seq, position)
@@ -120,12 +129,17 @@ class JournalFile:
         self._ship("UPDATE shipped SET seq = ?", 0, position)
 
     def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
-        """Delete the oldest records, at most PRUNE_MAX; answers how many."""
+        """Delete the records of the oldest decisions, of PRUNE_MAX at most; answers how many records.
+
+        A decision goes as a whole, once none of its records has to be kept.
+        """
         bound = "" if unshipped_too else "AND seq <= (SELECT seq FROM shipped)"
+        old = f"written_ms < ? {bound}"
         cursor = self._connected().execute(
-            "DELETE FROM records WHERE seq IN (SELECT seq FROM records"  # noqa: S608 - both words are ours
-            f" WHERE written_ms < ? {bound} ORDER BY seq LIMIT ?)",
-            (before_ms, PRUNE_MAX),
+            "DELETE FROM records WHERE decision_id IN (SELECT decision_id FROM records AS one"  # noqa: S608 - all ours
+            f" WHERE {old} AND NOT EXISTS (SELECT 1 FROM records"
+            f" WHERE decision_id = one.decision_id AND NOT ({old})) ORDER BY seq LIMIT ?)",
+            (before_ms, before_ms, PRUNE_MAX),
         )
         return cursor.rowcount
 
@@ -176,9 +190,13 @@ def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
     if entry.due is None:
         connection.execute("DELETE FROM settlements WHERE hold_id = ?", (entry.hold_id,))
         return
-    due = orjson.dumps(entry.due.document()).decode()
-    live = entry.event == "decided" and entry.due.act != "withdraw"
-    connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", (entry.hold_id, due, live))
+    live = entry.event == "decided" and entry.due.act == "unknown"
+    row = (entry.hold_id, _text(entry.due), live)
+    connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", row)
+
+
+def _text(due: Settlement) -> str:
+    return orjson.dumps(due.document()).decode()
 
 
 def unshipped(path: Path, limit: int) -> list[Row]:

@@ -6,7 +6,7 @@ once the caller is known. Both eras of the protocol go by: with sessions (to 202
 sealed to their agent, and without (2026-07-28), where `Mcp-Method` and `Mcp-Name` say what the body says.
 
 A refusal is JSON-RPC. Where the message is well formed and its id known it comes with HTTP status 200; a
-message that is not, an unknown caller, a session or server that is not there, and limits keep their own.
+message that is not, an unknown caller, a session that is not there, and limits keep their own.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from gateway.pipeline import refuse, run
 from gateway.ports import Gate
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_OWN_STATUS: Final = frozenset({400, 401, 404, 405, 413, 429, 431})
+_OWN_STATUS: Final = frozenset({400, 401, 405, 413, 429, 431})
 _NOT_YET_KNOWN: Final = Call("tool_call", "", "")
 _NOT_SENT_ON: Final = frozenset({mcp_relay.SESSION, b"accept-encoding", b"origin"})
 
@@ -54,6 +54,7 @@ async def handle(gate: Gate, request: Request) -> None:
                 await refuse(gate, principal, visit.call, refusal)
             raise
     except Refusal as refusal:
+        request.asked = None
         await visit.answer_refusal(refusal)
 
 
@@ -85,28 +86,50 @@ class _Visit:
 
     async def serve(self) -> None:
         request = self.request
-        server = self._server()
-        self.call = self._call(server, "")
+        self.call = self._call("", "")
+        request.asked = self.principal, self.call
+        server = await self._server()
+        self.call = self._call(server.name, "")
+        if request.query:
+            raise BadRequest("malformed", "an MCP server is spoken to without a query")
         self.session_id = self._open_session(server)
         if request.method == "POST":
             await self._post(server)
         elif request.method in {"GET", "DELETE"}:
+            request.check_workflow()
             await self._pass_on(server, None)
         else:
             raise BadRequest("method_not_allowed", "MCP is spoken by POST, GET and DELETE")
 
-    def _server(self) -> Server:
+    async def _server(self) -> Server:
+        """The server of this path. One that is not there is told with the id of the message that is for it,
+        where that can be read."""
         segments = self.request.raw_path.split(b"/")
-        name = segments[2].decode("latin-1") if len(segments) == 3 else ""
+        if len(segments) != 3:
+            raise BadRequest("not_found", "there is no such route")
+        try:
+            return self._registered(segments[2].decode("latin-1"))
+        except BadRequest:
+            if self.request.method == "POST":
+                await self._read_id()
+            raise
+
+    def _registered(self, name: str) -> Server:
         server = self.gate.servers.server(name)
         if server.kind != "mcp":
             raise BadRequest("not_found", "there is no MCP server of this name")
         return server
 
-    def _call(self, server: Server, tool: str, arguments: dict[str, Any] | None = None) -> Call:
+    async def _read_id(self) -> None:
+        try:
+            await self._message()
+        except BadRequest:
+            self.id = self.rpc_code = None
+
+    def _call(self, server: str, tool: str, arguments: dict[str, Any] | None = None) -> Call:
         return Call(
             kind="tool_call",
-            server=server.name,
+            server=server,
             tool=tool,
             arguments=arguments or {},
             method=self.request.method,
@@ -124,23 +147,30 @@ class _Visit:
         key = session_key(self.gate.settings.journal_dir)
         session_id = mcp_session.unwrap(sealed, key, self.principal, server.name)
         if session_id is None:
+            self.rpc_code = mcp_message.INVALID_REQUEST
             raise BadRequest("not_found", "there is no such session")
         return session_id
 
-    async def _post(self, server: Server) -> None:
-        settings = self.gate.settings
+    async def _message(self) -> tuple[bytes, Message]:
+        """The body, and the one message in it; from here on refusals have the message's id."""
         content = (self.request.header(b"content-type") or b"").lower().replace(b" ", b"")
         coded = self.request.header(b"content-encoding") is not None
         if coded or content not in {b"application/json", b"application/json;charset=utf-8"}:
             raise BadRequest("malformed", "the body must be application/json in UTF-8, not encoded")
-        body = await self.request.body(settings.json_bytes_max)
-        message = self._read(body)
+        body = await self.request.body(self.gate.settings.json_bytes_max)
+        return body, self._read(body)
+
+    async def _post(self, server: Server) -> None:
+        body, message = await self._message()
+        self.request.check_workflow()
         if not message.is_tool_call:
             await self._pass_on(server, body)
             return
-        self.call = self._call(server, message.tool, message.arguments)
+        self.call = self._call(server.name, message.tool, message.arguments)
+        self.request.asked = self.principal, self.call
 
         async def forward(permit: Permit) -> Outcome:
+            self.request.asked = None
             return await self._while_here(self._exchange(server, body, permit.decision_id))
 
         await run(self.gate, self.principal, self.call, forward)
@@ -158,6 +188,7 @@ class _Visit:
         return message
 
     async def _pass_on(self, server: Server, body: bytes | None) -> None:
+        self.request.asked = None
         outcome = await self._while_here(self._exchange(server, body, None))
         await outcome.finish()
 
@@ -184,9 +215,8 @@ class _Visit:
         headers: Headers = [header for header in request.headers if header[0] not in _NOT_SENT_ON]
         if self.session_id is not None:
             headers.append((mcp_relay.SESSION, self.session_id))
-        target = b"?" + request.query if request.query else b""
         method = request.method.encode("ascii")
-        async with await self.gate.upstreams.send(server, method, target, headers, body) as response:
+        async with await self.gate.upstreams.send(server, method, b"", headers, body) as response:
             mcp_relay.check_status(response)
             back = mcp_relay.passable(response, self._sealed(server, response))
             if decision_id is None:
@@ -210,7 +240,11 @@ class _Visit:
             await answer_refusal(self.request, refusal, self.id, self.rpc_code)
         elif self.call.tool:
             event = orjson.dumps(mcp_message.refusal(refusal, self.id, self.rpc_code))
-            await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
+            try:
+                async with asyncio.timeout(self.gate.settings.write_stall_s):
+                    await self.request.send(b"event: message\ndata: %b\n\n" % event, more=False)
+            except TimeoutError:
+                raise refusal from None
         else:
             raise refusal
 

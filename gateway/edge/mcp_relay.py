@@ -6,6 +6,7 @@ for it may not be seen before the outcome is recorded and the money settled.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from adapters.http1 import BadAnswer, Headers, HTTPError, Response
@@ -47,9 +48,10 @@ def passable(response: Response, session_id: bytes | None) -> Headers:
 
 async def pass_on(request: Request, response: Response, headers: Headers) -> Outcome:
     """Pass on an answer that nobody judges, piece by piece as it comes."""
-    await request.start(response.status, headers)
-    async for piece in _pieces(response, request.settings):
-        await request.send(piece, more=True)
+    async with _in_time(request.settings):
+        await request.start(response.status, headers)
+        async for piece in _pieces(response, request.settings):
+            await request.send(piece, more=True)
     return Outcome("succeeded", response.status, _last(request, b""))
 
 
@@ -83,13 +85,14 @@ async def _relay_events(
     request: Request, response: Response, headers: Headers, decision_id: str, id_: Id
 ) -> Outcome:
     stream = EventStream(request.settings.mcp_answer_bytes_max)
-    await request.start(response.status, headers, decision_id)
-    async for piece in _pieces(response, request.settings):
-        for event in _split(stream, piece):
-            ended = mcp_message.ending(event.data, id_) if event.data else None
-            if ended is not None:
-                return Outcome(ended, response.status, _last(request, event.raw))
-            await request.send(event.raw, more=True)
+    async with _in_time(request.settings):
+        await request.start(response.status, headers, decision_id)
+        async for piece in _pieces(response, request.settings):
+            for event in _split(stream, piece):
+                ended = mcp_message.ending(event.data, id_) if event.data else None
+                if ended is not None:
+                    return Outcome(ended, response.status, _last(request, event.raw))
+                await request.send(event.raw, more=True)
     return Outcome("unknown", response.status, _last(request, stream.rest))
 
 
@@ -111,33 +114,35 @@ async def _whole(response: Response, settings: Settings) -> bytes:
     try:
         if response.complete:
             return await response.read(settings.mcp_answer_bytes_max)
-        async with asyncio.timeout(settings.stream_s_max):
+        async with _in_time(settings):
             return await response.read(settings.mcp_answer_bytes_max)
     except HTTPError as error:
         raise failure(error) from error
-    except TimeoutError:
-        raise _too_long(settings) from None
 
 
 async def _pieces(response: Response, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it comes, within the limits of time and size."""
+    """The body as it comes, within the limit of its size."""
     size_bytes = 0
-    clock = asyncio.get_running_loop().time
-    end_s = clock() + settings.stream_s_max
     try:
         async for piece in response:
             size_bytes += len(piece)
             if size_bytes > settings.stream_bytes_max:
                 raise BadAnswer("the answer is too large")
-            if clock() > end_s:
-                raise _too_long(settings)
             yield piece
     except HTTPError as error:
         raise failure(error) from error
 
 
-def _too_long(settings: Settings) -> OutcomeUnknown:
-    return OutcomeUnknown("upstream_timeout", f"the answer took longer than {settings.stream_s_max} s")
+@asynccontextmanager
+async def _in_time(settings: Settings) -> AsyncIterator[None]:
+    """Whatever an answer waits for, its tool server or its caller: so long and no longer."""
+    try:
+        async with asyncio.timeout(settings.stream_s_max):
+            yield
+    except TimeoutError:
+        raise OutcomeUnknown(
+            "upstream_timeout", f"the answer took longer than {settings.stream_s_max} s"
+        ) from None
 
 
 def _content_type(response: Response) -> bytes:

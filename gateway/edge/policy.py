@@ -14,7 +14,6 @@ from adapters.opa import OpaUnavailable
 from gateway.core import decide
 from gateway.core.decide import Verdict
 from gateway.errors import Unavailable
-from schemas.ids import canonical
 
 _RETRY_AFTER_S: Final = 1
 
@@ -44,7 +43,7 @@ class OpaPolicy:
             raise Unavailable("overloaded", "too many calls wait for policy", retry_after_s=_RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._queue.append((canonical(question), answer))
+        self._queue.append((decide.text(question), answer))
         self._waiting.append((loop.time() + self._timeout_s, answer))
         if self._asking is None:
             self._asking = loop.create_task(self._ask())

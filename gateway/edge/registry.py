@@ -8,9 +8,10 @@ import asyncio
 import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from gateway.core.classify import Server
 from gateway.errors import BadRequest
@@ -24,6 +25,21 @@ log = structlog.get_logger(__name__)
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=2_048)]
+
+
+def _names_a_server(url: str) -> str:
+    """The URL as it is, where all of it can be used: a host, at most a port and a path."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("the URL of a tool server has no user and no password in it")
+    if "?" in url or "#" in url:
+        raise ValueError("the URL of a tool server has no query and no fragment: they would not be sent")
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("the URL names no server")
+    return url
+
+
+ServerUrl = Annotated[HttpUrl, AfterValidator(_names_a_server)]
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
 ]
@@ -38,11 +54,11 @@ class _Entry(BaseModel):
 
 
 class Identity(_Entry):
-    """What a credential stands for."""
+    """What a credential stands for. Agent and tenant go into headers and keys, so they are plain names."""
 
-    agent: str = Field(min_length=1, max_length=200)
+    agent: Name
     role: str = Field(min_length=1, max_length=200)
-    tenant: str = Field(min_length=1, max_length=200)
+    tenant: Name
 
 
 class Issuer(_Entry):
@@ -58,22 +74,22 @@ class Issuer(_Entry):
 class Operator(_Entry):
     """A person who operates; knows no tools."""
 
-    id: str = Field(min_length=1)
+    id: Name
     role: str
-    tenant: str
+    tenant: Name
 
 
 class ServerEntry(_Entry):
     """A tool server and where it answers."""
 
     kind: Literal["http", "mcp"]
-    url: HttpUrl
+    url: ServerUrl
 
 
 class Document(_Entry):
     """The file as a whole."""
 
-    tenant: str
+    tenant: Name
     servers: dict[Name, ServerEntry]
     keys: dict[Sha256, Identity]
     issuers: tuple[Issuer, ...] = ()
@@ -139,7 +155,7 @@ class Registry:
         self._document = document
         self._issuers = {issuer.issuer: issuer for issuer in document.issuers}
         self._servers = {
-            name: Server(name, entry.kind, entry.url.rstrip("/")) for name, entry in document.servers.items()
+            name: Server(name, entry.kind, entry.url) for name, entry in document.servers.items()
         }
 
     def _look(self) -> tuple[int, ...]:

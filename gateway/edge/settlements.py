@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.core.settle import Settlement
-from gateway.errors import Unavailable
+from gateway.errors import Refusal, Unavailable
 
 ROUND_MAX: Final = 256
 BACKOFF_MAX: Final = 16
@@ -28,7 +28,7 @@ class Open(Protocol):
 
 
 class Teller(Protocol):
-    """Tells the treasury of one settlement; raises `Unavailable`."""
+    """Tells the treasury of one settlement; raises `Unavailable`, or another `Refusal` as its last word."""
 
     async def settle(self, due: Settlement) -> str | None: ...
 
@@ -53,10 +53,19 @@ class Settlements:
         """Tell all that is open, oldest first; False if the treasury or the journal could not be had."""
         try:
             for due in await self._journal.unsettled(ROUND_MAX):
-                entry = await self._treasury.settle(due)
+                await self._tell(due)
                 await self._journal.settled(due.hold_id)
-                log.info("settled_late", hold_id=due.hold_id, act=due.act, journal_entry_id=entry)
         except (Unavailable, sqlite3.Error) as error:
             log.warning("settlements_wait", why=str(error))
             return False
         return True
+
+    async def _tell(self, due: Settlement) -> None:
+        try:
+            entry = await self._treasury.settle(due)
+        except Unavailable:
+            raise
+        except Refusal as refusal:
+            log.warning("settled_in_vain", hold_id=due.hold_id, act=due.act, code=refusal.code)
+        else:
+            log.info("settled_late", hold_id=due.hold_id, act=due.act, journal_entry_id=entry)

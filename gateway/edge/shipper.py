@@ -107,6 +107,9 @@ class Shipper:
         except (BusUnavailable, sqlite3.Error) as error:
             _log.warning("shipping_waits", why=str(error))
             return self._pace.retry_s
+        except Exception:  # noqa: BLE001 - said, and tried again
+            _log.exception("shipping_broke")
+            return self._pace.retry_s
         return self._pace.idle_s
 
     async def _pause(self, seconds: float) -> None:

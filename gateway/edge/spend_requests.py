@@ -2,6 +2,7 @@
 
 A body that cannot be taken is refused with every bad field by its `loc`. Whether an answer may be given
 again is decided by key and digest, and the digest covers who asks, so that nobody gets another's answer.
+Each agent's keys are its own: it takes none from another agent, nor from the gateway's own requests.
 """
 
 import re
@@ -53,4 +54,5 @@ def once(request: Request, principal: Principal, act: str, document: dict[str, A
         fault = {"loc": ["header", _HEADER], "message": "1 to 200 visible ASCII characters"}
         raise BadRequest("invalid", [fault])
     asked = {"act": act, "principal": principal.id, "body": document}
-    return Once(key.decode("ascii") if key else new_id(), digest(asked))
+    own = digest([principal.id, key.decode("ascii") if key else new_id()])
+    return Once(f"agent:{own}", digest(asked))

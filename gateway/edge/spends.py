@@ -90,7 +90,9 @@ class Spends:
     async def _act(self, gate: Gate, request: Request, act: str) -> None:
         principal = await gate.identity.identify(request.credential)
         call = _call(request, act)
+        request.asked = principal, call
         try:
+            request.check_workflow()
             document = await body(request)
             call = replace(call, arguments=document, content="json")
             prices = await gate.prices.table()
@@ -103,12 +105,16 @@ class Spends:
         await self._judge(gate, request, principal, errand)
 
     async def _judge(self, gate: Gate, request: Request, principal: Principal, errand: Errand) -> None:
+        request.asked = principal, errand.call
+
         async def forward(permit: Permit) -> Outcome:
+            request.asked = None
             return _outcome(request, permit, errand, await _passed_on(errand, permit))
 
         try:
             await run(gate, principal, errand.call, forward, errand.spend)
         except Denied as refusal:
+            request.asked = None
             if refusal.permit is None or not errand.keeps_refusals:
                 raise
             refused = replace(refusal.permit.verdict, allow=False, reasons=refusal.reasons)

@@ -34,8 +34,11 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class _Base(NamedTuple):
+    """`path` is the URL's own; below `stem` goes the path of an HTTP tool, which begins with a slash."""
+
     pool: Pool
     path: bytes
+    stem: bytes
 
 
 class Upstream:
@@ -67,9 +70,9 @@ class Upstream:
         Raises `UpstreamFailed`, `OutcomeUnknown`, and what the request's own body raised.
         """
         base = self._bases.get(server.url) or self._open(server.url)
-        path = base.path + target
+        path = base.stem + target if target else base.path
         try:
-            return await base.pool.send(method, path or b"/", headers, body, self._timeout_s)
+            return await base.pool.send(method, path, headers, body, self._timeout_s)
         except ValueError as error:
             raise BadRequest("malformed", f"this cannot be sent to a tool server: {error}") from error
         except HTTPError as error:
@@ -84,7 +87,8 @@ class Upstream:
         address = TcpAddress(parts.hostname, parts.port or _PORTS[parts.scheme])
         tls = self._tls if parts.scheme == "https" else None
         pool = Pool(address=address, tls=tls, limits=self._limits)
-        base = self._bases[url] = _Base(pool, parts.path.rstrip("/").encode("ascii"))
+        path = parts.path.encode("ascii")
+        base = self._bases[url] = _Base(pool, path or b"/", path.rstrip(b"/"))
         return base
 
     async def aclose(self) -> None:

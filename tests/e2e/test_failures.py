@@ -19,6 +19,7 @@ import pytest
 
 from schemas.ids import new_id
 from tests.e2e.insider import rows_of
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.drill import Drill, drilling
 from tests.fixtures.stack import alive, wait_for
 from tests.fixtures.traffic import Traffic
@@ -242,7 +243,7 @@ def test_a_policy_engine_that_hangs_refuses_within_the_deadline(whole: Drill) ->
             answer = whole.client.request(method, path, json=body)
             assert (answer.status_code, answer.json()["code"]) == (503, "policy_unavailable")
             assert answer.headers["retry-after"]
-            assert time.monotonic() - began_s < 2.0
+            assert time.monotonic() - began_s < HUNG_S
     finally:
         os.kill(pid, signal.SIGCONT)
     assert whole.upstream.requests == reached
@@ -287,7 +288,7 @@ def test_a_database_that_hangs_holds_nobody_up(whole: Drill) -> None:
         began_s = time.monotonic()
         answer = whole.client.post("/tools/shop/paid", json={"n": "database"})
         assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
-        assert time.monotonic() - began_s < 3.0
+        assert time.monotonic() - began_s < HUNG_S
         assert whole.client.get("/tools/shop/free").status_code == 200
     finally:
         for each in stopped:

@@ -13,6 +13,7 @@ import pytest
 from gateway.core.hold import standing_workflow
 from gateway.core.identify import Principal
 from schemas.ids import new_id
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.gateways import GatewayProcess
 from tests.fixtures.servers import StartOpa, eventually
 from tests.fixtures.tollroad import (
@@ -156,7 +157,7 @@ async def test_without_the_treasury_paid_calls_are_refused_and_free_ones_go_on(r
     answer = await road.call("/ok")
     assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
     assert "retry-after" in answer.headers
-    assert time.monotonic() - began_s < 2.05
+    assert time.monotonic() - began_s < HUNG_S
     assert (await road.call("/free")).status_code == 200
     assert road.tool.calls == ["/free"]
 
@@ -273,3 +274,61 @@ async def test_a_treasury_killed_again_and_again_charges_every_answer_once(
     holds = Counter(status for status, _ in await road.holds())
     assert holds["captured"] == outcomes[200]
     assert (await road.read("trial-balance"))["debits_cents"] == 100 * outcomes[200]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-03")
+async def test_an_agent_ends_no_paid_call_of_its_own_while_the_tool_works(
+    road: Tollroad, tmp_path: Path
+) -> None:
+    spend = EXECUTOR["spend"] | {"purposes": ["tool_call"], "payees": ["*"]}
+    write_policy(tmp_path / "policy", {"executor": EXECUTOR | {"spend": spend}}, [])
+    road.opa.kill()
+    road.opa.start()
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    intent = {"intent_id": hold["intent_id"]}
+    for act, body in (("void", intent), ("execute", intent | {"recipient_account": "scout:pocket"})):
+        refused = await road.spend(act, body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "no_authorization_record")
+        told = await road.ask("GET", f"/v1/decisions/{refused.headers['x-decision-id']}", key="scout-key")
+        assert told.json()["outcome"] == "refused"
+    road.tool.go.set()
+    assert (await call).status_code == 200
+    assert await road.holds() == [("captured", 100)]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-13")
+async def test_an_agent_takes_no_key_of_its_gateway(road: Tollroad) -> None:
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    spend = {"amount_cents": 1, "currency": "USD", "purpose": "api_call", "payee": "vendor-1"}
+    intent = spend | {"workflow_id": new_id()}
+    for key in (f"{hold['id']}:capture", f"gateway:{hold['id']}:capture"):
+        assert (await road.spend("intents", intent, idempotency_key=key)).status_code == 201
+    road.tool.go.set()
+    assert (await call).status_code == 200
+    assert await road.holds() == [("captured", 100)]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-02")
+async def test_a_capture_that_the_treasury_refuses_leaves_its_hold_unknown_and_says_so(
+    road: Tollroad,
+) -> None:
+    call = asyncio.create_task(road.call("/wait"))
+    await road.tool.called.wait()
+    (hold,) = (await road.read("holds", key="scout-key"))["items"]
+    await road.rows(
+        "INSERT INTO treasury.idempotency (tenant_id, key, request_sha256, status, answer)"
+        f" VALUES ('acme', 'gateway:{hold['id']}:capture', 'taken', 200, '{{}}')"
+    )
+    road.tool.go.set()
+    answer = await call
+    assert answer.status_code == 200
+    assert await road.holds() == [("unknown", 100)]
+    told = await road.ask("GET", f"/v1/decisions/{answer.headers['x-decision-id']}", key="scout-key")
+    assert (told.json()["outcome"], told.json()["code"]) == ("succeeded", "idempotency_mismatch")

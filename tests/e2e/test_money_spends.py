@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.ids import new_id
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.servers import StartOpa
 from tests.fixtures.tollroad import BUDGET_CENTS, EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
 from tests.fixtures.treasury import LedgerDatabase
@@ -161,8 +162,9 @@ async def test_the_same_key_is_answered_the_same_and_only_for_the_same(road: Tol
     assert await road.holds() == [("placed", 300)]
     other = await road.spend("authorize", body | {"amount_cents": 301}, idempotency_key="k1")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
-    stranger = await road.spend("authorize", body, key="rival-key", idempotency_key="k1")
-    assert (stranger.status_code, stranger.json()["code"]) == (422, "idempotency_mismatch")
+    rival = await road.spend("authorize", body, key="rival-key", idempotency_key="k1")
+    assert (rival.status_code, rival.json()["approved"]) == (200, True)
+    assert rival.json()["authorization_id"] != first.json()["authorization_id"]
     execution = {"intent_id": first.json()["intent_id"], "recipient_account": "vendor-x"}
     answers = await asyncio.gather(
         *(road.spend("execute", execution, idempotency_key="k2") for _ in range(5))
@@ -246,12 +248,14 @@ async def test_without_treasury_or_policy_nothing_is_authorized(road: Tollroad) 
     road.opa.kill()
     answer = await road.spend("authorize", asked())
     assert (answer.status_code, answer.json()["code"]) == (503, "policy_unavailable")
+    assert "OPA" in answer.json()["detail"]
+    assert "Errno" not in answer.text
     road.opa.start()
     road.treasury.kill()
     began_s = time.monotonic()
     answer = await road.spend("authorize", asked(901))
     assert (answer.status_code, answer.json()["code"]) == (503, "treasury_unavailable")
-    assert time.monotonic() - began_s < 2.05
+    assert time.monotonic() - began_s < HUNG_S
 
 
 @pytest.mark.requirement("TRE-11")

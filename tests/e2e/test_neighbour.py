@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -256,9 +255,3 @@ def test_a_guessed_key_is_not_found_at_the_gateway(stack: StackProcess) -> None:
     for key in (secrets.token_hex(24), "toll_" + "0" * 48, stack.ready["operator_key"]):
         answer = stack.call(key=key)
         assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
-
-
-def test_an_agents_key_reads_no_other_agents_money(stack: StackProcess) -> None:
-    answer: dict[str, Any] = stack.call("/api/treasury/trial-balance").json()
-    assert answer["items"] == []
-    assert stack.call(f"/v1/decisions/{SOME_ID}").status_code == 404

@@ -1,17 +1,22 @@
-"""What keeps `tollhouse up` from starting is told, with what to do about it."""
+"""What keeps `tollhouse up` from starting is told, and how to mend it; what comes later ends nothing."""
 
+import contextlib
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.stack import up, write_config
+from tests.fixtures.stack import alive, up, wait_for, write_config
 from tollhouse.local.ports import free_port
 
 TOOL = "http://127.0.0.1:9"
+RESTART_S = 10.0
 
 
 def refused(config: Path, data: Path, code: int, **variables: str) -> str:
@@ -71,16 +76,58 @@ def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert "cannot be used: Not a directory" in told
 
 
-@pytest.mark.requirement("OPS-01")
-def test_a_full_disk(tmp_path: Path) -> None:
-    """On a file system that is full; where none can be mounted, the check itself is tested elsewhere."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+@contextlib.contextmanager
+def file_system(place: Path, size_mb: int) -> Iterator[None]:
+    """A small file system of its own there; where none can be mounted, what it shows is tested with less."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", str(place)]
     if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
         pytest.skip("no file system can be mounted here")
     try:
-        told = refused(write_config(tmp_path, TOOL), small / "data", 1)
+        yield
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_full_disk(tmp_path: Path) -> None:
+    with file_system(tmp_path / "small", 1):
+        told = refused(write_config(tmp_path, TOOL), tmp_path / "small" / "data", 1)
     assert "is full" in told
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_disk_that_fills_up_ends_nothing_and_what_died_meanwhile_runs_again(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    with (
+        file_system(small, 400),
+        up(write_config(tmp_path, TOOL), small / "data") as stack,
+    ):
+        pid = stack.wait_ready()["pids"]["opa"]
+        ready_file = small / "data" / "ready.json"
+        fill(small / "filling")
+        os.kill(pid, signal.SIGKILL)
+        line = stack.line(RESTART_S)
+        assert line == {"restarted": "opa", "pid": line["pid"]}
+        wait_for(
+            lambda: "ready.json cannot be written" in stack.stderr.read_text(), RESTART_S, "the complaint"
+        )
+        assert json.loads(ready_file.read_text())["pids"]["opa"] == pid
+        (small / "filling").unlink()
+        wait_for(
+            lambda: json.loads(ready_file.read_text())["pids"]["opa"] == line["pid"],
+            RESTART_S,
+            "the new file",
+        )
+        assert alive(stack.process.pid)
+        assert all(alive(each) for each in json.loads(ready_file.read_text())["pids"].values())
+
+
+def fill(path: Path) -> None:
+    """Write until the disk takes no more."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 10))

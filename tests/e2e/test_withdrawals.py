@@ -146,7 +146,7 @@ async def test_a_hold_that_is_asked_for_too_late_is_not_placed(road: tuple[Tollr
         await muffler.swallowed.wait()
     assert await tollhouse.holds() == []
     ((key, status),) = await settled(tollhouse)
-    assert (key, status) == (answer.headers["x-decision-id"], 404)
+    assert (key, status) == (f"gateway:{answer.headers['x-decision-id']}", 404)
     assert tollhouse.tool.calls == []
 
 

@@ -1,12 +1,18 @@
 """The data folder of the local stack: where each thing lives, and who holds it.
 
+A folder of ours is known by its marker. A new or an empty one becomes ours; any other is refused before a
+thing in it is touched, since it is somebody's, or was named by mistake. What we make is 0700; the mode of
+what we found is its owner's affair.
+
 One `tollhouse up` at a time: it holds `lock` by flock, which the kernel lets go when the process ends,
-however it ends; the pid inside is for people. The folder is 0700.
+however it ends; the pid inside is for people.
 """
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +21,11 @@ from typing import Self
 from tollhouse.local.child import StartFailed
 
 FREE_BYTES_MIN = 256_000_000
+MARKER = ".tollhouse"
+STACKS_OWN = frozenset({"secrets.json", "registry.json"})
+"""What a folder of ours has had since before there was a marker."""
+FILE_SYSTEMS_OWN = frozenset({"lost+found"})
+SHOWN_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -28,16 +39,11 @@ class DataFolder:
         """Make the folder, or check that it can be used; StartFailed says what is wrong with it."""
         root = root.expanduser().absolute()
         try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            root.chmod(0o700)
-            probe = root / ".writable"
-            probe.write_bytes(b"")
-            probe.unlink()
+            _make(root)
+            _look_through(root)
+            (root / MARKER).write_bytes(b"")
         except OSError as error:
-            raise StartFailed(
-                f"The data folder {root} cannot be used: {error.strerror}.\n"
-                "Name another one with --data DIR (or TOLLHOUSE_DATA), or make this one yours to write."
-            ) from error
+            raise _unusable(root, error.strerror or str(error)) from error
         if (free := shutil.disk_usage(root).free) < free_bytes_min:
             raise StartFailed(
                 f"The disk of the data folder {root} is full: {free // 1_000_000} MB are free, "
@@ -88,3 +94,31 @@ class Lock:
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.close(self._file)
+
+
+def _make(root: Path) -> None:
+    """The folder, 0700 when it was not there; whatever the umask leaves out, its owner may use it."""
+    try:
+        root.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        if not root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+    else:
+        root.chmod(0o700)
+
+
+def _look_through(root: Path) -> None:
+    """Raise StartFailed when this is not ours to fill, or cannot be filled; touches nothing."""
+    if not (root.stat().st_mode & stat.S_IWUSR and os.access(root, os.W_OK | os.X_OK)):
+        raise _unusable(root, "it is read-only")
+    found = {path.name for path in root.iterdir()} - FILE_SYSTEMS_OWN
+    if found and MARKER not in found and not found >= STACKS_OWN:
+        some = ", ".join(sorted(found)[:SHOWN_MAX])
+        raise _unusable(root, f"it is not empty and not a stack's (in it: {some})")
+
+
+def _unusable(root: Path, why: str) -> StartFailed:
+    return StartFailed(
+        f"The data folder {root} cannot be used: {why}.\n"
+        "Name a new or an empty one with --data DIR (or TOLLHOUSE_DATA), which you may write to."
+    )

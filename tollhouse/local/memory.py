@@ -15,14 +15,15 @@ from tollhouse.local.ports import free_port, is_free
 def choose_ports(path: Path, names: tuple[str, ...], given: Mapping[str, int]) -> dict[str, int]:
     """A port for each name: the given one, else the last one, else a free one; StartFailed when taken."""
     last: dict[str, int] = json.loads(path.read_bytes()) if path.exists() else {}
+    taken = set(given.values())
     ports: dict[str, int] = {}
     for name in names:
         if name in given:
             ports[name] = _given(name, given[name])
-        elif name in last and last[name] not in ports.values() and is_free(last[name]):
+        elif name in last and last[name] not in taken | set(ports.values()) and is_free(last[name]):
             ports[name] = last[name]
         else:
-            ports[name] = _fresh(set(ports.values()) | set(given.values()))
+            ports[name] = _fresh(taken | set(ports.values()))
     write_whole(path, json.dumps(ports))
     return ports
 

@@ -81,7 +81,7 @@ class Opa:
         try:
             connection.request("GET", "/health?bundles", headers=headers)
             return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()

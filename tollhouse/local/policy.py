@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollhouse.config import Config
-from tollhouse.local.child import StartFailed
-from tollhouse.policy.compile import NotABundle, build_bundle
+from tollhouse.policy.compile import build_bundle
 from tollhouse.policy.reader import read_policy, roles_of, warnings_of
+from tollhouse.policy.revision import NotABundle
+from tollhouse.problems import DocumentError
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class CompiledPolicy:
 
 
 def compile_policy(config: Config, folder: Path) -> CompiledPolicy:
-    """Compile what the configuration names into this folder. Raises DocumentError or StartFailed."""
+    """Compile what the configuration names into this folder. Raises DocumentError."""
     try:
         build_bundle(config.policy_path, folder)
     except NotABundle as error:
-        raise StartFailed(f"The policy {config.policy_path} cannot be loaded: {error}") from None
+        raise DocumentError([config.problem(("policy",), f"cannot be loaded: {error}")]) from None
     if config.policy_path.is_dir():
         return CompiledPolicy(folder, [])
     policy = read_policy(config.policy_path)
@@ -32,9 +33,9 @@ def compile_policy(config: Config, folder: Path) -> CompiledPolicy:
 
 def _unknown_roles(config: Config, known: frozenset[str]) -> list[str]:
     """A role may come by a later revision; until then whoever has it may do nothing."""
+    told = f"which the policy does not know: it may do nothing (known: {', '.join(sorted(known))})"
     return [
-        f"{config.path}: {agent.id} has the role {agent.role}, which the policy does not know: "
-        f"it may do nothing (known: {', '.join(sorted(known))})"
-        for agent in config.agents
+        str(config.problem(("agents", index, "role"), f"{agent.id} has the role {agent.role}, {told}"))
+        for index, agent in enumerate(config.agents)
         if agent.role not in known
     ]

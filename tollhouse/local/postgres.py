@@ -59,13 +59,18 @@ class Postgres:
     def is_ready(self) -> bool:
         """Ask the server itself."""
         command = [str(binaries() / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
-        return (
-            subprocess.run(command, timeout=PROBE_TIMEOUT_S, check=False, env=_environment()).returncode == 0
-        )
+        try:
+            asked = subprocess.run(command, timeout=PROBE_TIMEOUT_S, check=False, env=_environment())
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return asked.returncode == 0
 
     def serves(self, role: str) -> bool:
         """Whether this role has a session: how one asks after a client that has no port of its own."""
-        return asyncio.run(self._sessions(role)) > 0
+        try:
+            return asyncio.run(self._sessions(role)) > 0
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
 
     async def _sessions(self, role: str) -> int:
         connection = await asyncpg.connect(self.dsn(), timeout=PROBE_TIMEOUT_S)

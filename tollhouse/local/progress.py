@@ -1,10 +1,13 @@
 """Showing that something goes on: a spinner on a terminal, a line now and then anywhere else."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+
+from tollhouse.local.outlet import outlet
 
 LINE_EVERY_S = 5.0
 WIDTH_MAX = 100
@@ -13,7 +16,7 @@ WIDTH_MAX = 100
 @contextlib.contextmanager
 def shown() -> Iterator[Callable[[str], None]]:
     """A function to tell what goes on, shown on stderr with the seconds that passed."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(file=outlet(sys.stderr), highlight=False)
     started = time.monotonic()
     if not console.is_terminal:
         yield _Lines(console, started).tell

@@ -18,6 +18,7 @@ from tollhouse.local.child import Child
 from tollhouse.local.ports import LOOPBACK
 
 PROBE_TIMEOUT_S = 1.0
+WHO_HEADER = "X-Service"
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ class ServiceProcess:
         }
 
 
-def answers(port: int) -> bool:
-    """Whether the service on this port of loopback says that it is ready."""
+def answers(name: str, port: int) -> bool:
+    """Whether what listens on this port of loopback says that it is this service, and ready."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        answer = connection.getresponse()
+        return answer.status == http.HTTPStatus.OK and answer.getheader(WHO_HEADER) == name
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -210,7 +210,7 @@ def _our_members(wiring: Wiring, config: Config) -> list[Member]:
 def _asked(name: str, wiring: Wiring) -> Callable[[], bool]:
     """The question that tells whether a service is ready; the relay, which has no port, is asked after."""
     if name in wiring.ports:
-        return partial(answers, wiring.ports[name])
+        return partial(answers, name, wiring.ports[name])
     return partial(wiring.postgres.serves, "tollhouse_relay")
 
 

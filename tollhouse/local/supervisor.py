@@ -1,20 +1,23 @@
 """Keeping the servers alive: what dies is started again, on the same port, and told.
 
 The kernel's SIGCHLD wakes us. A server that died is started at once; one that keeps dying right after its
-start waits a little longer each time, to a limit. It is told (`restarted`) when it answers again, at the
-latest 1.5 s after it died.
+start waits a little longer each time, to a limit. That its new process runs is told (`restarted`) at the
+latest 1.5 s after its death; that it works again (`answers`) when it does. What cannot be started, since the
+disk is full or the machine has no process left, is tried again after a pause: a lack that passes ends nothing
+else.
 """
 
 import select
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal, Protocol
 
-from tollhouse.local.child import Child
+from tollhouse.local.child import Child, StartFailed
 
 TOLD_WITHIN_S = 1.5
 SETTLED_AFTER_S = 5.0
@@ -22,8 +25,6 @@ PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 1.0
 IDLE_S = 1.0
 BUSY_S = 0.02
-
-Tell = Callable[[dict[str, object]], None]
 
 
 class StopAsked(SystemExit):
@@ -37,7 +38,23 @@ class Server(Protocol):
         """A fresh child, not started."""
 
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers; what cannot be asked does not."""
+
+
+class Witness(Protocol):
+    """Who is told what becomes of the members."""
+
+    def restarted(self, name: str, pid: int) -> None:
+        """It died, and was started anew; not yet that it can do its work."""
+
+    def answers(self, name: str, pid: int) -> None:
+        """What was started anew is ready."""
+
+    def exited(self, name: str, code: int) -> None:
+        """It died, and is left so."""
+
+    def cannot_start(self, name: str, why: str) -> None:
+        """It died, and starting it failed; it is tried again."""
 
 
 @dataclass
@@ -52,7 +69,8 @@ class Member:
     died_at: float = 0.0
     due_at: float = 0.0
     quick_deaths: int = 0
-    state: Literal["new", "up", "waiting", "starting", "gone"] = "new"
+    cannot_start: bool = False
+    state: Literal["new", "up", "waiting", "starting", "late", "gone"] = "new"
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -79,12 +97,20 @@ class Member:
 
 
 class Supervisor:
-    """Watches members until a signal asks to stop."""
+    """Watches members until a signal asks to stop. `meanwhile` is called after every look at all of them."""
 
-    def __init__(self, members: Sequence[Member], tell: Tell, *, restart: bool) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        witness: Witness,
+        *,
+        restart: bool,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._members = members
-        self._tell = tell
+        self._witness = witness
         self._restart = restart
+        self._meanwhile = meanwhile
 
     def watch(self) -> None:
         """Until StopAsked."""
@@ -92,27 +118,49 @@ class Supervisor:
             while True:
                 for member in self._members:
                     self.look(member)
+                self._meanwhile()
                 busy = any(member.state in {"waiting", "starting"} for member in self._members)
                 alarm.wait(BUSY_S if busy else IDLE_S)
 
     def look(self, member: Member) -> None:
-        """One step of a member's life: up → (dead) → waiting → starting → up, or gone."""
+        """One step of a member's life: up → (dead) → waiting → starting → (late) → up, or gone."""
         now = member.clock()
-        if member.state in {"up", "starting"} and member.child and (code := member.child.code()) is not None:
+        if (
+            member.state in {"up", "starting", "late"}
+            and member.child
+            and (code := member.child.code()) is not None
+        ):
             self._bury(member, code, now)
         if member.state == "waiting" and now >= member.due_at:
+            self._start(member, now)
+        elif member.state in {"starting", "late"}:
+            self._follow(member, now)
+
+    def _start(self, member: Member, now: float) -> None:
+        try:
             member.start()
+        except (OSError, StartFailed, subprocess.SubprocessError) as error:
+            member.due_at = now + PAUSE_MAX_S
+            if not member.cannot_start:
+                self._witness.cannot_start(member.name, str(error))
+            member.cannot_start = True
+        else:
             member.state = "starting"
-        elif member.state == "starting" and (
-            member.server.is_ready() or now - member.died_at > TOLD_WITHIN_S
-        ):
+            member.cannot_start = False
+
+    def _follow(self, member: Member, now: float) -> None:
+        ready = member.server.is_ready()
+        if member.state == "starting" and (ready or now - member.died_at > TOLD_WITHIN_S):
+            member.state = "late"
+            self._witness.restarted(member.name, member.pid)
+        if ready:
             member.state = "up"
-            self._tell({"restarted": member.name, "pid": member.pid})
+            self._witness.answers(member.name, member.pid)
 
     def _bury(self, member: Member, code: int, now: float) -> None:
         if not self._restart:
             member.state = "gone"
-            self._tell({"exited": member.name, "code": code})
+            self._witness.exited(member.name, code)
             return
         quick = now - member.started_at < SETTLED_AFTER_S
         member.quick_deaths = member.quick_deaths + 1 if quick else 0

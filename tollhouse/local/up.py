@@ -1,25 +1,22 @@
 """`tollhouse up`: start everything, say so, keep it running, and leave nothing behind."""
 
 import errno
-import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from tollhouse.config import Config, read_config
 from tollhouse.local.child import StartFailed
 from tollhouse.local.data import DataFolder, Lock
-from tollhouse.local.files import write_whole
 from tollhouse.local.opa_binary import OpaMissing, obtain_opa
+from tollhouse.local.ready_file import READY_FILE, ReadyFile
 from tollhouse.local.stack import Stack
 from tollhouse.local.supervisor import StopAsked, Supervisor
 from tollhouse.local.voice import Voice, voice
 from tollhouse.problems import DocumentError
 
-READY_FILE = "ready.json"
 EXIT_FAILED = 1
 EXIT_MISTAKEN = 2
 
@@ -51,6 +48,8 @@ def run(config_path: Path, data: Path, *, as_json: bool, restart: bool) -> int:
 def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> None:
     """From the lock to the last server's end."""
     with Lock(data / "lock"):
+        ready_file = ReadyFile(data / READY_FILE, speak.warn)
+        ready_file.remove()
         with speak.progress() as progress:
             opa = obtain_opa(progress)
             stack = Stack.assemble(config, data, opa)
@@ -59,25 +58,21 @@ def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> N
         try:
             with speak.progress() as progress:
                 stack.start(progress)
-            _keep_ready(stack, data)
+            ready_file.keep(stack.ready())
             speak.ready(stack.ready())
-            Supervisor(stack.members, partial(_tell, stack, data, speak), restart=restart).watch()
+            Supervisor(
+                stack.members,
+                speak,
+                restart=restart,
+                # Whoever reads the file finds the processes of now.
+                meanwhile=lambda: ready_file.keep(stack.ready()),
+            ).watch()
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            (data / READY_FILE).unlink(missing_ok=True)
+            ready_file.remove()
             with speak.progress() as progress:
                 stack.stop(progress)
-
-
-def _tell(stack: Stack, data: DataFolder, speak: Voice, event: Mapping[str, object]) -> None:
-    """Whoever reads ready.json finds the processes of now."""
-    _keep_ready(stack, data)
-    speak.event(event)
-
-
-def _keep_ready(stack: Stack, data: DataFolder) -> None:
-    write_whole(data / READY_FILE, json.dumps(stack.ready()))
 
 
 @contextmanager

@@ -5,11 +5,13 @@ anchored. A word that cannot apply to the rule's type is a mistake, since such a
 """
 
 import re
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PATTERN_CHARS_MAX: Final = 500
+DECIMAL_PLACES_MAX: Final = 15
 ENUM_VALUES_MAX: Final = 1000
 
 _NOT_IN_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!|>|P=|\()|(?<!\\)(?:\\\\)*\\(?:[1-9Z]|N\{)|[*+?}]\+")
@@ -53,6 +55,14 @@ class ArgumentRule(BaseModel):
     min_items: int | None = Field(default=None, ge=0)
     max_items: int | None = Field(default=None, ge=0)
     required: bool = True
+
+    @field_validator("multiple_of")
+    @classmethod
+    def _can_be_told_exactly(cls, multiple_of: Number) -> Number:
+        exponent = Decimal(str(multiple_of)).normalize().as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > DECIMAL_PLACES_MAX:
+            raise ValueError(f"has more than {DECIMAL_PLACES_MAX} decimal places: no multiple could be told")
+        return multiple_of
 
     @field_validator("pattern")
     @classmethod

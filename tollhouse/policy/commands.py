@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tollhouse.policy.compile import NotABundle, build_bundle, compile_policy
+from tollhouse.policy.compile import build_bundle, compile_policy
 from tollhouse.policy.reader import read_policy, warnings_of
+from tollhouse.policy.revision import NotABundle
 from tollhouse.policy.status import status
 from tollhouse.problems import DocumentError
 

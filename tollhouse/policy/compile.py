@@ -5,38 +5,20 @@ revision is the SHA-256 of both, so equal documents give equal bytes and a decis
 what was loaded. The form of the data is told in docs/architecture.md, "The policy in OPA".
 """
 
-import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from schemas.currency import EXPONENTS
-from schemas.ids import canonical, digest
+from schemas.ids import canonical
 from tollhouse.policy.condition import compile_condition
 from tollhouse.policy.document import PolicyDocument, Price, Role, SpendRule, Tool
+from tollhouse.policy.folder import folder_bundle
 from tollhouse.policy.reader import read_policy
+from tollhouse.policy.revision import MANIFEST, ROOT, Files, Revision, digest_of
 
 REGO: Final = Path(__file__).parents[2] / "rego"
-FILE_BYTES_MAX: Final = 16 << 20
-FILES_MAX: Final = 1_000
-_ROOT: Final = "gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """Which policy a bundle holds: the document's version ("" for a folder of Rego) and the digest of all."""
-
-    version: str
-    revision: str
-
-
-class NotABundle(Exception):
-    """The folder cannot be loaded as a bundle; the message says why."""
 
 
 def build_bundle(policy: Path, out: Path) -> Revision:
@@ -45,32 +27,32 @@ def build_bundle(policy: Path, out: Path) -> Revision:
     What stood at `out` is replaced at once or not at all. Raises `DocumentError`, `NotABundle`, `OSError`.
     """
     if policy.is_dir():
-        files, revision = _folder(policy)
+        files, revision = folder_bundle(policy)
     else:
         files, revision = compile_policy(read_policy(policy))
     _replace(out, files)
     return revision
 
 
-def compile_policy(policy: PolicyDocument) -> tuple[dict[str, bytes], Revision]:
+def compile_policy(policy: PolicyDocument) -> tuple[Files, Revision]:
     """The files of the bundle by their path, and its revision. A pure function of document and Rego."""
     files = {
         path.relative_to(REGO).as_posix(): path.read_bytes()
-        for path in sorted((REGO / _ROOT).rglob("*.rego"))
+        for path in sorted((REGO / ROOT).rglob("*.rego"))
         if not path.name.endswith("_test.rego")
     }
     data = policy_data(policy)
-    revision = Revision(policy.version, _digest({**files, "data.json": canonical(data)}))
-    data[_ROOT]["policy"]["revision"] = revision.revision
+    revision = Revision(policy.version, digest_of({**files, "data.json": canonical(data)}))
+    data[ROOT]["policy"]["revision"] = revision.revision
     files["data.json"] = canonical(data)
-    files[".manifest"] = canonical({"revision": revision.revision, "roots": [_ROOT], "rego_version": 1})
+    files[MANIFEST] = canonical({"revision": revision.revision, "roots": [ROOT], "rego_version": 1})
     return files, revision
 
 
 def policy_data(policy: PolicyDocument) -> dict[str, Any]:
     """The document as the data of `data.gateway`, without its revision."""
     return {
-        _ROOT: {
+        ROOT: {
             "policy": {"version": policy.version, "currency": policy.currency},
             "roles": {name: _role(role, policy.currency) for name, role in policy.roles.items()},
             "spend": {"rules": [_rule(rule) for rule in policy.spend_rules]},
@@ -121,39 +103,7 @@ def _said(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _folder(folder: Path) -> tuple[dict[str, bytes], Revision]:
-    """The files of a folder that OPA can load as a bundle."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    if len(paths) > FILES_MAX:
-        raise NotABundle(f"{folder} has more than {FILES_MAX} files")
-    large = next((path for path in paths if path.stat().st_size > FILE_BYTES_MAX), None)
-    if large:
-        raise NotABundle(f"{large} is larger than {FILE_BYTES_MAX} bytes")
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-    if not any(name.endswith(".rego") for name in files):
-        raise NotABundle(f"{folder} has no file of Rego")
-    manifest = _manifest(folder, files.pop(".manifest", b"{}"))
-    revision = Revision("", _digest({**files, ".manifest": canonical(manifest)}))
-    return {**files, ".manifest": canonical({**manifest, "revision": revision.revision})}, revision
-
-
-def _manifest(folder: Path, text: bytes) -> dict[str, Any]:
-    try:
-        manifest = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise NotABundle(f"{folder / '.manifest'} is not JSON: {error}") from None
-    if not isinstance(manifest, dict):
-        raise NotABundle(f"{folder / '.manifest'} must be a JSON object")
-    manifest.pop("revision", None)
-    return {"roots": [_ROOT], "rego_version": 1, **manifest}
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 over names and contents, in the order of names."""
-    return digest({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
-
-
-def _replace(out: Path, files: Mapping[str, bytes]) -> None:
+def _replace(out: Path, files: Files) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         fresh, old = Path(folder, "fresh"), Path(folder, "old")

@@ -3,6 +3,10 @@
 A spend may be executed in parts that add up to at most what was authorized; what is left stays held
 until it is executed, voided or expires. A paid call is captured once, and what is left is free again; one
 that is metered accrues before that, part by part.
+
+Who ends a hold follows from what it was placed for. That of a spend is ended by its agent, with a warrant.
+That of a paid call is ended by its gateway alone, which knows what became of the call; its agent may give it
+up only while it waits for a person, since nothing was sent yet.
 """
 
 from dataclasses import dataclass
@@ -48,14 +52,15 @@ _NOT_OPEN: Final = {
 def execute(held: HeldSpend, amount_cents: int | None, ceiling_cents: int, at: datetime) -> Capture:
     """Capture part of an authorized spend, or with None all that is left; at most `ceiling_cents`.
 
-    Raises `Refused`: not approved, expired, voided, executed already, or above what was authorized.
+    Raises `Refused`: a paid call, not approved, expired, voided, executed already, or above what was
+    authorized.
     """
     if held.authorization_status in _NOT_OPEN:
         raise Refused(*_NOT_OPEN[held.authorization_status])
-    is_over = held.authorization_status == "executed"
-    if is_over and amount_cents is None:
+    _refuse_paid_call(held)
+    if held.authorization_status == "executed" and amount_cents is None:
         raise Refused("duplicate", "the authorization was executed already")
-    left_cents = 0 if is_over else held.left_cents()
+    left_cents = held.left_cents()
     wanted_cents = left_cents if amount_cents is None else amount_cents
     if wanted_cents > min(left_cents, ceiling_cents):
         raise Refused(
@@ -64,7 +69,7 @@ def execute(held: HeldSpend, amount_cents: int | None, ceiling_cents: int, at: d
         )
     if held.expires_at <= at:
         raise Refused(*_NOT_OPEN["expired"])
-    return Capture(wanted_cents, 0, closes=wanted_cents == held.left_cents())
+    return Capture(wanted_cents, 0, closes=wanted_cents == left_cents)
 
 
 def settle(held: HeldSpend, amount_cents: int) -> Capture:
@@ -100,13 +105,18 @@ def refuse_unless_open(held: HeldSpend) -> None:
 
 
 def refuse_unless_voidable(held: HeldSpend) -> None:
-    """Only what is pending or approved can be voided; expiry is the sweeper's."""
+    """An agent can void what is pending, and a spend that is approved; expiry is the sweeper's."""
     if held.authorization_status == "executed":
         raise Refused("duplicate", "the authorization was executed already")
     if held.authorization_status not in ("pending", "approved"):
         raise Refused(*_NOT_OPEN[held.authorization_status])
-    if held.hold_status == "unknown":
-        raise Refused("duplicate", "the outcome of the call is unknown; its gateway settles it")
+    if held.authorization_status == "approved":
+        _refuse_paid_call(held)
+
+
+def _refuse_paid_call(held: HeldSpend) -> None:
+    if held.unsettled == "unknown":
+        raise Refused("no_authorization_record", "the hold of a paid call is settled by its gateway alone")
 
 
 def ending(held: HeldSpend) -> tuple[str, str | None]:

@@ -3,11 +3,11 @@
 An alert becomes an event in one commit, once, whichever process comes first.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 import asyncpg
 
+from adapters.background import unending
 from adapters.postgres import Connection, Database, DatabaseUnavailable
 from adapters.telemetry import logger
 from schemas.ids import new_id
@@ -63,13 +63,16 @@ async def _tell(connection: Connection, alert: asyncpg.Record, ordinal: int, wor
     await tell(connection, told, "treasury.depleted", payload | {"workflows": workflows}, ordinal)
 
 
-async def tell_forever(database: Database, rounds: Rounds) -> None:
-    """Tell until cancelled; a full batch is followed by the next at once."""
-    while True:
-        try:
+async def tell_all(database: Database, rounds: Rounds) -> None:
+    """Tell all that there is, batch after batch, as far as the database goes along."""
+    count = rounds.batch_max
+    try:
+        while count == rounds.batch_max:
             count = await tell_alerts(database, rounds)
-        except DatabaseUnavailable as error:
-            log.warning("alerts_wait", reason=str(error))
-            count = 0
-        if count < rounds.batch_max:
-            await asyncio.sleep(rounds.interval_ms / 1000)
+    except DatabaseUnavailable as error:
+        log.warning("alerts_wait", reason=str(error))
+
+
+async def tell_forever(database: Database, rounds: Rounds) -> None:
+    """Tell until cancelled."""
+    await unending("alerts", lambda: tell_all(database, rounds), rounds.interval_ms / 1000)

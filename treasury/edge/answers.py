@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.postgres import DatabaseUnavailable
+from adapters.postgres import DatabaseUnavailable, UnusableValue
 from adapters.telemetry import bind_correlation, logger
 from schemas import strict_json
 from schemas.codes import STATUS, error_body
@@ -99,6 +99,12 @@ def install(app: FastAPI, retry_after_s: int) -> None:
         log.warning("postgres_unavailable", reason=str(gone))
         headers = {"retry-after": str(retry_after_s)}
         return error(request, "treasury_unavailable", "the ledger cannot be reached now", headers)
+
+    @app.exception_handler(UnusableValue)
+    async def unusable(request: Request, fault: UnusableValue) -> JSONResponse:
+        log.warning("unusable_value", reason=str(fault), path=request.url.path)
+        detail = [{"loc": ["request"], "message": "a value that cannot be stored or looked for"}]
+        return error(request, "invalid", detail)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, faults: RequestValidationError) -> JSONResponse:

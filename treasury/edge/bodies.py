@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from schemas.spend import (
     Account,
@@ -12,6 +12,7 @@ from schemas.spend import (
     Currency,
     HoldStatus,
     Payee,
+    PolicyVersion,
     Purpose,
 )
 from treasury.core.intent import Intent
@@ -33,7 +34,7 @@ class IntentBody(_Body):
     currency: Currency
     purpose: Purpose
     payee: Payee = ""
-    policy_version: str | None = Field(default=None, max_length=100)
+    policy_version: PolicyVersion | None = None
 
     def intent(self, tenant: str, principal: str) -> Intent:
         """The intent, as the core knows it."""
@@ -85,7 +86,10 @@ class EmptyBody(_Body):
 
 
 class AuthorizationAnswer(BaseModel):
-    """An authorization with its hold; amounts in minor units."""
+    """An authorization with its hold; amounts in minor units.
+
+    `unsettled` is what becomes of a hold that nobody ends: a spend's is released, a paid call's is unknown.
+    """
 
     approved: bool
     status: AuthorizationStatus
@@ -94,6 +98,7 @@ class AuthorizationAnswer(BaseModel):
     intent_id: UUID
     authorization_id: UUID
     hold_id: UUID | None
+    unsettled: Literal["release", "unknown"] | None
     ceiling_cents: int
     captured_cents: int
     currency: str

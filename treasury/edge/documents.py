@@ -41,6 +41,7 @@ def authorization(row: Row) -> Document:
         "intent_id": str(row["intent_id"]),
         "authorization_id": str(row["id"]),
         "hold_id": str(row["hold_id"]) if row["hold_id"] else None,
+        "unsettled": row["unsettled"],
         "ceiling_cents": row["ceiling_cents"],
         "captured_cents": row["captured_cents"] or 0,
         "currency": row["currency"],

@@ -12,6 +12,7 @@ from treasury.edge.outbox import Waiting, waiting
 log = logger("treasury.health")
 
 router = APIRouter(tags=["health"])
+WHO = {"x-service": "treasury"}
 
 
 @router.get("/healthz")
@@ -23,6 +24,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "Not ready; what is gone."}})
 async def readyz(parts: InHouse, response: Response) -> dict[str, object]:
     """The ledger's tables answer; else 503 with what is gone."""
+    response.headers.update(WHO)
     try:
         async with parts.database.session() as connection:
             await connection.fetchval("SELECT count(*) FROM treasury.transitions")

@@ -1,4 +1,8 @@
-"""Reading the ledger. An agent sees its own intents, authorizations and holds; the rest is its tenant's.
+"""Reading the ledger. An agent sees what is its own, an operator all of the tenant.
+
+An agent's own are the intents that it declared, what was authorized, held and posted for them, and the
+budgets that its holds were charged to; a budget that it shares says what all who share it have used, since
+that is what is left for it.
 
 Lists are pages: `{items, next_cursor}`. A cursor is the key of the last item, opaque to who asks; None
 stands at the end.
@@ -38,7 +42,7 @@ class Page:
             return (None,) * len(types)
         try:
             parts = orjson.loads(base64.urlsafe_b64decode(self.cursor))
-            return tuple(read(part) for read, part in zip(types, parts, strict=True))
+            return tuple(read(_text(part)) for read, part in zip(types, parts, strict=True))
         except (binascii.Error, orjson.JSONDecodeError, ValueError, TypeError):
             fault = {"loc": ["query", "cursor"], "message": "not a cursor that was given out for this list"}
             raise Refused("invalid", [fault]) from None
@@ -76,32 +80,53 @@ class Reader:
         return listed(rows, page, documents.hold, lambda row: [str(row["id"])])
 
     async def budgets(self, page: Page) -> Document:
-        """Every window of every budget that was ever charged."""
-        after = page.key(str, str, datetime.fromisoformat, str)
-        rows = await self._connection.fetch(SQL.list_budgets, self._tenant, *after, page.limit + 1)
+        """Every window of every budget that was ever charged, by the principal if there is one."""
+        after = page.key(str, str, _moment, str)
+        rows = await self._connection.fetch(
+            SQL.list_budgets, self._tenant, self._principal, *after, page.limit + 1
+        )
         return listed(rows, page, documents.budget, _budget_key)
 
     async def workflow_balance(self, workflow_id: UUID) -> Document:
-        """What a workflow moved and holds; `Refused` (not_found) for one that never declared a spend."""
-        row = await self._connection.fetchrow(SQL.workflow_balance, self._tenant, workflow_id)
+        """What was moved and is held in a workflow; `Refused` (not_found) where nobody declared a spend."""
+        row = await self._connection.fetchrow(
+            SQL.workflow_balance, self._tenant, self._principal, workflow_id
+        )
         if row is None:
             raise Refused("not_found", "there is no such workflow")
         return documents.workflow_balance(str(workflow_id), row)
 
     async def postings(self, page: Page, workflow_id: UUID | None, account: str | None) -> Document:
         """The postings of a workflow or an account, oldest first."""
-        after = page.key(datetime.fromisoformat, UUID)
+        after = page.key(_moment, UUID)
         rows = await self._connection.fetch(
-            SQL.list_postings, self._tenant, workflow_id, account, *after, page.limit + 1
+            SQL.list_postings, self._tenant, self._principal, workflow_id, account, *after, page.limit + 1
         )
         return listed(rows, page, documents.posting, lambda row: [instant(row["posted_at"]), str(row["id"])])
 
     async def trial_balance(self) -> Document:
-        """Debits and credits of every account."""
-        return documents.trial_balance(await self._connection.fetch(SQL.trial_balance, self._tenant))
+        """Debits and credits of every account; of a principal's own entries, which balance too."""
+        if self._principal is None:
+            rows = await self._connection.fetch(SQL.trial_balance, self._tenant)
+        else:
+            rows = await self._connection.fetch(SQL.trial_balance_of_principal, self._tenant, self._principal)
+        return documents.trial_balance(rows)
 
     def _sees(self, principal: str) -> bool:
         return self._principal is None or principal == self._principal
+
+
+def _text(part: Any) -> str:
+    if not isinstance(part, str) or "\x00" in part:
+        raise ValueError("a cursor is made of texts")
+    return part
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time of no zone")
+    return at
 
 
 def _budget_key(row: asyncpg.Record) -> list[str]:

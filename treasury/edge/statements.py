@@ -1,6 +1,7 @@
 """Statements and balances as rows for files: whole ledgers, streamed in little memory.
 
-Amounts are in minor units, and beside them in the currency's major unit as a person reads it.
+Amounts are in minor units, and beside them in the currency's major unit as a person reads it. What is made
+for a principal is of its own entries alone; None as principal takes everybody's.
 """
 
 from collections.abc import AsyncIterator
@@ -34,13 +35,17 @@ async def statement(connection: Connection, account: str, tenant: str | None) ->
             yield _posted(row, balances)
 
 
-async def paged_statement(database: Database, account: str, tenant: str) -> AsyncIterator[Row]:
+async def paged_statement(
+    database: Database, account: str, tenant: str, principal: str | None
+) -> AsyncIterator[Row]:
     """The same for one tenant, a page a session, so that a slow reader keeps nobody waiting."""
     balances: dict[tuple[str, str], int] = {}
     after: tuple[datetime | None, UUID | None] = None, None
     while True:
         async with database.session() as connection:
-            rows = await connection.fetch(SQL.list_postings, tenant, None, account, *after, ROWS_AT_ONCE)
+            rows = await connection.fetch(
+                SQL.list_postings, tenant, principal, None, account, *after, ROWS_AT_ONCE
+            )
         for row in rows:
             yield _posted(row, balances)
         if len(rows) < ROWS_AT_ONCE:
@@ -67,8 +72,14 @@ def _posted(row: asyncpg.Record, balances: dict[tuple[str, str], int]) -> Row:
     }
 
 
-async def trial_balance(connection: Connection, tenant: str | None) -> list[Row]:
-    """Debits, credits and balance (debits less credits) of every account; None takes all tenants."""
+async def trial_balance(
+    connection: Connection, tenant: str | None, principal: str | None = None
+) -> list[Row]:
+    """Debits, credits and balance (debits less credits) of every account; no tenant takes all tenants."""
+    if principal is None:
+        rows = await connection.fetch(SQL.trial_balance_rows, tenant)
+    else:
+        rows = await connection.fetch(SQL.trial_balance_of_principal, tenant, principal)
     return [
         {
             "tenant": row["tenant_id"],
@@ -78,12 +89,14 @@ async def trial_balance(connection: Connection, tenant: str | None) -> list[Row]
             "credits_cents": int(row["credits_cents"]),
             "balance": major(int(row["debits_cents"] - row["credits_cents"]), row["currency"]),
         }
-        for row in await connection.fetch(SQL.trial_balance_rows, tenant)
+        for row in rows
     ]
 
 
-async def workflow_balance(connection: Connection, workflow_id: UUID, tenant: str | None) -> list[Row]:
-    """What a workflow moved and holds in each currency; None takes all tenants."""
+async def workflow_balance(
+    connection: Connection, workflow_id: UUID, tenant: str | None, principal: str | None = None
+) -> list[Row]:
+    """What was moved and is held in a workflow, by currency; None as tenant takes all tenants."""
     return [
         {
             "tenant": row["tenant_id"],
@@ -95,5 +108,5 @@ async def workflow_balance(connection: Connection, workflow_id: UUID, tenant: st
             "held_cents": int(row["held_cents"]),
             "captured_cents": int(row["captured_cents"]),
         }
-        for row in await connection.fetch(_SQL.workflow_balance_rows, workflow_id, tenant)
+        for row in await connection.fetch(_SQL.workflow_balance_rows, workflow_id, tenant, principal)
     ]

@@ -1,4 +1,4 @@
-"""The routes that read the ledger."""
+"""The routes that read the ledger: a gateway asks for its agent's own, an operator for all of the tenant."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 from fastapi.responses import StreamingResponse
 
-from schemas.spend import HoldStatus
+from schemas.spend import NO_NUL, HoldStatus
 from treasury.edge import statements
 from treasury.edge.api import ERRORS
 from treasury.edge.bodies import (
@@ -26,6 +26,7 @@ from treasury.edge.reading import Reader
 router = APIRouter(prefix="/v1", tags=["reading"], responses=ERRORS)
 
 Document = dict[str, Any]
+AccountPath = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
 
 
 @router.get("/intents/{intent_id}", response_model=IntentAnswer)
@@ -63,7 +64,7 @@ async def workflow_balance(
     """What a workflow moved and holds; as CSV by currency."""
     async with parts.database.session() as connection:
         if as_csv:
-            rows = await statements.workflow_balance(connection, workflow_id, known.tenant)
+            rows = await statements.workflow_balance(connection, workflow_id, known.tenant, known.principal)
             return await stream(each(rows), "workflow-balance")
         return await Reader(connection, known.tenant, known.principal).workflow_balance(workflow_id)
 
@@ -77,11 +78,12 @@ async def workflow_entries(parts: InHouse, known: Known, page: Paged, workflow_i
 
 @router.get("/accounts/{account:path}/statement", response_model=Listed[PostingAnswer], responses=CSV_TOO)
 async def statement(
-    parts: InHouse, known: Known, page: Paged, account: Annotated[str, Path(max_length=200)], as_csv: AsCsv
+    parts: InHouse, known: Known, page: Paged, account: AccountPath, as_csv: AsCsv
 ) -> Document | StreamingResponse:
     """The postings of an account, oldest first; as CSV all of them, with the balance after each."""
     if as_csv:
-        return await stream(statements.paged_statement(parts.database, account, known.tenant), "statement")
+        rows = statements.paged_statement(parts.database, account, known.tenant, known.principal)
+        return await stream(rows, "statement")
     async with parts.database.session() as connection:
         return await Reader(connection, known.tenant, known.principal).postings(page, None, account)
 
@@ -91,7 +93,6 @@ async def trial_balance(parts: InHouse, known: Known, as_csv: AsCsv) -> Document
     """Debits and credits of every account."""
     async with parts.database.session() as connection:
         if as_csv:
-            return await stream(
-                each(await statements.trial_balance(connection, known.tenant)), "trial-balance"
-            )
+            rows = await statements.trial_balance(connection, known.tenant, known.principal)
+            return await stream(each(rows), "trial-balance")
         return await Reader(connection, known.tenant, known.principal).trial_balance()

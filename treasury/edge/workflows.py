@@ -4,7 +4,6 @@ Each is a command done once, like those of a gateway. Asking for the state that 
 fault and tells no event; a finished one never spends again.
 """
 
-import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -28,6 +27,7 @@ from treasury.edge.api import ERRORS
 from treasury.edge.commit import Answer, Asked, Commit, fresh_id, instant, once
 from treasury.edge.house import House, InHouse, Known, Paged
 from treasury.edge.queries import SQL
+from treasury.edge.reading import listed
 from treasury.errors import NotAuthorized, Refused
 
 _SQL: Final = named((files("treasury") / "sql" / "workflows.sql").read_text("utf-8"))
@@ -104,20 +104,20 @@ async def move(
 async def workflows(
     parts: InHouse, known: Known, page: Paged, status: WorkflowStatus | None = None
 ) -> Document:
-    """The tenant's workflows, by id."""
+    """The tenant's workflows, by id; of an agent, those that it takes part in."""
     after = page.key(UUID)
     async with parts.database.session() as connection:
-        rows = await connection.fetch(_SQL.list_workflows, known.tenant, status, *after, page.limit + 1)
-    items, more = rows[: page.limit], rows[page.limit :]
-    cursor = base64.urlsafe_b64encode(orjson.dumps([str(items[-1]["id"])])).decode() if more else None
-    return {"items": [document(row) for row in items], "next_cursor": cursor}
+        rows = await connection.fetch(
+            _SQL.list_workflows, known.tenant, known.principal, status, *after, page.limit + 1
+        )
+    return listed(rows, page, document, lambda row: [str(row["id"])])
 
 
 @router.get("/{workflow_id}", response_model=Workflow)
 async def workflow(parts: InHouse, known: Known, workflow_id: UUID) -> Document:
     """One workflow."""
     async with parts.database.session() as connection:
-        row = await connection.fetchrow(_SQL.workflow, known.tenant, workflow_id)
+        row = await connection.fetchrow(_SQL.workflow, known.tenant, known.principal, workflow_id)
     if row is None:
         raise Refused("not_found", "there is no such workflow")
     return document(row)

@@ -99,13 +99,18 @@ class Writing:
         else:
             self._move_intent(intent, status)
         document = self._add_authorization(decided, authorization_id)
-        hold_id = None
+        hold: dict[str, Any] = {
+            "hold_id": None,
+            "unsettled": None,
+            "captured_cents": 0,
+            "expires_at": outcome.expires_at,
+        }
         if outcome.expires_at is not None:
-            hold_id = self._add_hold(command, decided, authorization_id)
-        payload = _authorization_told(decided, authorization_id, hold_id)
+            hold["hold_id"] = self._add_hold(command, decided, authorization_id)
+            hold["unsettled"] = decided.request.warrant.unsettled
+        payload = _authorization_told(decided, authorization_id, hold["hold_id"])
         self._tell(command, _EVENTS[outcome.status], intent, **payload)
-        row = document | {"hold_id": hold_id, "captured_cents": 0, "expires_at": outcome.expires_at}
-        return Answer(200, documents.authorization(row))
+        return Answer(200, documents.authorization(document | hold))
 
     def _add_authorization(self, decided: Authorized, authorization_id: str) -> dict[str, Any]:
         outcome, intent, warrant = decided.outcome, decided.request.intent, decided.request.warrant

@@ -87,6 +87,7 @@ WHERE tenant_id = $1 AND id = $2;
 SELECT
     a.*,
     h.id AS hold_id,
+    h.unsettled,
     h.captured_cents,
     h.expires_at
 FROM treasury.authorizations AS a
@@ -99,6 +100,7 @@ LIMIT 1;
 SELECT
     a.*,
     h.id AS hold_id,
+    h.unsettled,
     h.captured_cents,
     h.expires_at
 FROM treasury.authorizations AS a
@@ -292,8 +294,8 @@ SELECT
     id
 FROM treasury.holds
 WHERE status = 'placed' AND expires_at <= clock_timestamp()
-ORDER BY expires_at
-LIMIT $1;
+ORDER BY expires_at, id
+LIMIT $1 OFFSET $2;
 
 -- name: list_holds
 SELECT
@@ -316,42 +318,94 @@ WHERE
     tenant_id = $1
     AND (
         $2::text IS NULL
-        OR (budget_key, budget_window, window_start, currency) > ($2, $3::text, $4::timestamptz, $5::text)
+        OR (budget_key, budget_window, window_start, currency) IN (
+            SELECT
+                c.budget_key,
+                c.budget_window,
+                c.window_start,
+                c.currency
+            FROM treasury.holds AS h
+            INNER JOIN treasury.hold_charges AS c ON h.tenant_id = c.tenant_id AND h.id = c.hold_id
+            WHERE h.tenant_id = $1 AND h.principal = $2
+        )
+    )
+    AND (
+        $3::text IS NULL
+        OR (budget_key, budget_window, window_start, currency) > ($3, $4::text, $5::timestamptz, $6::text)
     )
 ORDER BY budget_key, budget_window, window_start, currency
-LIMIT $6;
+LIMIT $7;
 
 -- name: workflow_balance
 SELECT
     (
         SELECT coalesce(sum(p.amount_cents), 0) FROM treasury.postings AS p
-        WHERE p.tenant_id = w.tenant_id AND p.workflow_id = w.id AND p.direction = 'debit'
+        WHERE
+            p.tenant_id = w.tenant_id AND p.workflow_id = w.id AND p.direction = 'debit'
+            AND (
+                $2::text IS NULL
+                OR EXISTS (
+                    SELECT FROM treasury.holds AS h
+                    WHERE
+                        h.tenant_id = p.tenant_id AND h.authorization_id = p.authorization_id
+                        AND h.principal = $2
+                )
+            )
     ) AS debits_cents,
     (
         SELECT coalesce(sum(p.amount_cents), 0) FROM treasury.postings AS p
-        WHERE p.tenant_id = w.tenant_id AND p.workflow_id = w.id AND p.direction = 'credit'
+        WHERE
+            p.tenant_id = w.tenant_id AND p.workflow_id = w.id AND p.direction = 'credit'
+            AND (
+                $2::text IS NULL
+                OR EXISTS (
+                    SELECT FROM treasury.holds AS h
+                    WHERE
+                        h.tenant_id = p.tenant_id AND h.authorization_id = p.authorization_id
+                        AND h.principal = $2
+                )
+            )
     ) AS credits_cents,
     (
         SELECT coalesce(sum(h.amount_cents - h.captured_cents), 0) FROM treasury.holds AS h
-        WHERE h.tenant_id = w.tenant_id AND h.workflow_id = w.id AND h.status IN ('placed', 'unknown')
+        WHERE
+            h.tenant_id = w.tenant_id AND h.workflow_id = w.id AND h.status IN ('placed', 'unknown')
+            AND ($2::text IS NULL OR h.principal = $2)
     ) AS held_cents,
     (
         SELECT coalesce(sum(h.captured_cents), 0) FROM treasury.holds AS h
-        WHERE h.tenant_id = w.tenant_id AND h.workflow_id = w.id
+        WHERE
+            h.tenant_id = w.tenant_id AND h.workflow_id = w.id
+            AND ($2::text IS NULL OR h.principal = $2)
     ) AS captured_cents
 FROM treasury.workflows AS w
-WHERE w.tenant_id = $1 AND w.id = $2;
+WHERE
+    w.tenant_id = $1 AND w.id = $3
+    AND (
+        $2::text IS NULL
+        OR EXISTS (
+            SELECT FROM treasury.intents AS i
+            WHERE i.tenant_id = w.tenant_id AND i.workflow_id = w.id AND i.principal = $2
+        )
+    );
 
 -- name: list_postings
-SELECT *
-FROM treasury.postings
+SELECT p.*
+FROM treasury.postings AS p
 WHERE
-    tenant_id = $1
-    AND ($2::uuid IS NULL OR workflow_id = $2)
-    AND ($3::text IS NULL OR account = $3)
-    AND ($4::timestamptz IS NULL OR (posted_at, id) > ($4, $5::uuid))
-ORDER BY posted_at, id
-LIMIT $6;
+    p.tenant_id = $1
+    AND (
+        $2::text IS NULL
+        OR EXISTS (
+            SELECT FROM treasury.holds AS h
+            WHERE h.tenant_id = p.tenant_id AND h.authorization_id = p.authorization_id AND h.principal = $2
+        )
+    )
+    AND ($3::uuid IS NULL OR p.workflow_id = $3)
+    AND ($4::text IS NULL OR p.account = $4)
+    AND ($5::timestamptz IS NULL OR (p.posted_at, p.id) > ($5, $6::uuid))
+ORDER BY p.posted_at, p.id
+LIMIT $7;
 
 -- name: trial_balance
 SELECT
@@ -362,6 +416,19 @@ SELECT
 FROM treasury.account_balances
 WHERE tenant_id = $1
 ORDER BY account, currency;
+
+-- name: trial_balance_of_principal
+SELECT
+    p.tenant_id,
+    p.account,
+    p.currency,
+    coalesce(sum(p.amount_cents) FILTER (WHERE p.direction = 'debit'), 0) AS debits_cents,
+    coalesce(sum(p.amount_cents) FILTER (WHERE p.direction = 'credit'), 0) AS credits_cents
+FROM treasury.holds AS h
+INNER JOIN treasury.postings AS p ON h.tenant_id = p.tenant_id AND h.authorization_id = p.authorization_id
+WHERE h.tenant_id = $1 AND h.principal = $2
+GROUP BY p.tenant_id, p.account, p.currency
+ORDER BY p.currency, p.account;
 
 -- name: workflow_of_hold
 SELECT workflow_id

@@ -1,7 +1,7 @@
 -- What files of statements are made of.
 
 -- name: workflow_balance_rows
--- $2 None takes all tenants.
+-- $2 None takes all tenants, $3 None all principals.
 WITH moved AS (
     SELECT
         p.tenant_id,
@@ -9,7 +9,17 @@ WITH moved AS (
         sum(p.amount_cents) FILTER (WHERE p.direction = 'debit') AS debits_cents,
         sum(p.amount_cents) FILTER (WHERE p.direction = 'credit') AS credits_cents
     FROM treasury.postings AS p
-    WHERE p.workflow_id = $1 AND ($2::text IS NULL OR p.tenant_id = $2)
+    WHERE
+        p.workflow_id = $1
+        AND ($2::text IS NULL OR p.tenant_id = $2)
+        AND (
+            $3::text IS NULL
+            OR EXISTS (
+                SELECT FROM treasury.holds AS h
+                WHERE
+                    h.tenant_id = p.tenant_id AND h.authorization_id = p.authorization_id AND h.principal = $3
+            )
+        )
     GROUP BY p.tenant_id, p.currency
 ),
 
@@ -22,7 +32,10 @@ held AS (
             sum(h.amount_cents - h.captured_cents) FILTER (WHERE h.status IN ('placed', 'unknown')), 0
         ) AS held_cents
     FROM treasury.holds AS h
-    WHERE h.workflow_id = $1 AND ($2::text IS NULL OR h.tenant_id = $2)
+    WHERE
+        h.workflow_id = $1
+        AND ($2::text IS NULL OR h.tenant_id = $2)
+        AND ($3::text IS NULL OR h.principal = $3)
     GROUP BY h.tenant_id, h.currency
 )
 

@@ -380,13 +380,13 @@ LIMIT 1;
 SELECT
     told.tenant_id,
     told.place,
-    told.event_type AS expected,
-    'no such event in the outbox' AS found
+    'no such event in the outbox' AS found,
+    array_to_string(told.event_types, ' or ') AS expected
 FROM (
     SELECT
         tenant_id,
         id::text AS place,
-        'treasury.intent_created' AS event_type,
+        ARRAY['treasury.intent_created'] AS event_types,
         'intent_id' AS member,
         workflow_id,
         created_at AS at
@@ -400,7 +400,7 @@ FROM (
     SELECT
         tenant_id,
         id::text,
-        'treasury.reconciled',
+        ARRAY['treasury.reconciled'],
         'reconciliation_id',
         id,
         created_at
@@ -409,7 +409,7 @@ FROM (
     SELECT
         b.tenant_id,
         b.id::text,
-        'treasury.break_resolved',
+        ARRAY['treasury.break_resolved'],
         'break_id',
         b.reconciliation_id,
         b.resolved_at
@@ -419,7 +419,7 @@ FROM (
     SELECT
         t.tenant_id,
         t.id::text,
-        'treasury.topped_up',
+        ARRAY['treasury.topped_up'],
         'top_up_id',
         e.workflow_id,
         t.received_at
@@ -430,7 +430,7 @@ FROM (
     SELECT
         x.tenant_id,
         x.id::text,
-        'treasury.executed',
+        ARRAY['treasury.executed'],
         'execution_id',
         x.workflow_id,
         x.executed_at
@@ -439,18 +439,43 @@ FROM (
     SELECT
         a.tenant_id,
         a.id::text,
-        'treasury.' || a.status,
+        ARRAY['treasury.' || a.status],
         'authorization_id',
         a.workflow_id,
         a.created_at
     FROM treasury.authorizations AS a
     WHERE a.status IN ('denied', 'expired', 'voided', 'pending')
+    UNION ALL
+    -- What was approved, by policy at once or by a person later; what ended had been one or the other.
+    SELECT
+        a.tenant_id,
+        a.id::text,
+        CASE
+            WHEN a.status IN ('approved', 'executed') THEN ARRAY['treasury.authorized']
+            ELSE ARRAY['treasury.authorized', 'treasury.pending']
+        END,
+        'authorization_id',
+        a.workflow_id,
+        a.created_at
+    FROM treasury.authorizations AS a
+    INNER JOIN treasury.warrants AS w ON a.tenant_id = w.tenant_id AND a.warrant_id = w.id
+    WHERE w.act = 'authorize' AND a.status IN ('approved', 'executed', 'expired', 'voided')
+    UNION ALL
+    SELECT
+        h.tenant_id,
+        h.id::text,
+        ARRAY['treasury.hold_unknown'],
+        'hold_id',
+        h.workflow_id,
+        h.placed_at
+    FROM treasury.holds AS h
+    WHERE h.status = 'unknown'
 ) AS told
 LEFT JOIN treasury.outbox AS o
     ON
         told.tenant_id = o.tenant_id
         AND told.workflow_id = o.workflow_id
-        AND told.event_type = o.event ->> 'event_type'
+        AND o.event ->> 'event_type' = any(told.event_types)
         AND told.place = o.event -> 'payload' ->> told.member
 WHERE o.event_id IS NULL
 ORDER BY told.at, told.place

@@ -23,16 +23,32 @@ WHERE tenant_id = $1 AND id = $2
 RETURNING *;
 
 -- name: workflow
-SELECT *
-FROM treasury.workflows
-WHERE tenant_id = $1 AND id = $2;
+-- An agent ($2) sees those in which it declared a spend, an operator (None) all.
+SELECT w.*
+FROM treasury.workflows AS w
+WHERE
+    w.tenant_id = $1 AND w.id = $3
+    AND (
+        $2::text IS NULL
+        OR EXISTS (
+            SELECT FROM treasury.intents AS i
+            WHERE i.tenant_id = w.tenant_id AND i.principal = $2 AND i.workflow_id = w.id
+        )
+    );
 
 -- name: list_workflows
-SELECT *
-FROM treasury.workflows
+SELECT w.*
+FROM treasury.workflows AS w
 WHERE
-    tenant_id = $1
-    AND ($2::text IS NULL OR status = $2)
-    AND ($3::uuid IS NULL OR id > $3)
-ORDER BY id
-LIMIT $4;
+    w.tenant_id = $1
+    AND (
+        $2::text IS NULL
+        OR EXISTS (
+            SELECT FROM treasury.intents AS i
+            WHERE i.tenant_id = w.tenant_id AND i.principal = $2 AND i.workflow_id = w.id
+        )
+    )
+    AND ($3::text IS NULL OR w.status = $3)
+    AND ($4::uuid IS NULL OR w.id > $4)
+ORDER BY w.id
+LIMIT $5;

@@ -56,6 +56,12 @@ test_a_role_without_rate_limits_has_none if {
 	verdict.obligations.rate_limit == {}
 }
 
+test_a_refused_call_counts_against_its_roles_rate if {
+	verdict := decision.decision with input as patched(call, "/action/name", "bank.unknown")
+	verdict.allow == false
+	verdict.obligations.rate_limit == {"calls": 100, "per_s": 60}
+}
+
 test_nothing_is_granted_to_an_empty_input if {
 	verdict := decision.decision with input as {}
 	verdict.allow == false
@@ -85,6 +91,19 @@ test_a_spend_is_held if {
 	}
 }
 
+test_a_paid_call_is_held if {
+	paid := patched(patched(call, "/action/name", "print.poster"), "/spend", {
+		"amount_cents": 700,
+		"currency": "USD",
+		"purpose": "tool_call",
+		"payee": "print",
+	})
+	verdict := decision.decision with input as paid
+	verdict.allow
+	verdict.obligations.hold.ceiling_cents == 700
+	verdict.obligations.hold.price.kind == "fixed"
+}
+
 test_a_spend_that_a_person_must_approve_waits_with_its_money_held if {
 	verdict := decision.decision with input as patched(spend, "/spend/amount_cents", 60000)
 	verdict.allow == false
@@ -109,6 +128,32 @@ test_an_approval_in_the_context_is_not_enough if {
 		"/context/approval", {"role": "executive"},
 	)
 	verdict.allow == false
+}
+
+test_no_input_at_all_is_refused if {
+	decision.decision.allow == false
+	count(decision.decision.reasons) > 0
+}
+
+test_a_declared_intent_holds_nothing if {
+	verdict := decision.decision with input as patched(spend, "/action/name", "treasury.create_intent")
+	verdict.allow
+	verdict.obligations.hold == {}
+}
+
+test_one_and_many_are_judged_alike if {
+	calls := [call, spend, patched(spend, "/spend/amount_cents", 60000), patched(call, "/action/name", "x"), {}]
+	verdicts := decision.batch with input as {"calls": calls}
+	count(verdicts) == count(calls)
+	every position, verdict in verdicts {
+		alone := decision.decision with input as calls[position]
+		verdict == alone
+	}
+}
+
+test_equal_calls_of_a_batch_each_get_an_answer if {
+	verdicts := decision.batch with input as {"calls": [call, call, {}, {}]}
+	[verdict.allow | some verdict in verdicts] == [true, true, false, false]
 }
 
 test_a_batch_keeps_its_order if {

@@ -11,33 +11,40 @@ package gateway.spend
 import data.gateway.tools
 
 # METADATA
-# title: Permitted calls
-# description: A tool call is free, or its cost is within what the role may spend.
-call_permitted if {
-	input.action.kind == "tool_call"
-	not tools.grant.price
+# title: Free calls
+# description: A tool call that costs nothing and that nobody has to approve; nothing else here concerns it.
+is_free(call) if {
+	granted := tools.grant(call)
+	not granted.price
+	not granted.approval
 }
 
-call_permitted if {
-	tools.grant.price
-	_money_is_within
+# METADATA
+# title: Permitted calls
+# description: A tool call is free, or its cost is within what the role may spend.
+call_permitted(call) if {
+	granted := tools.grant(call)
+	not granted.price
+}
+
+call_permitted(call) if {
+	tools.grant(call).price
+	_money_is_within(call)
 }
 
 # METADATA
 # title: Permitted requests
 # description: A spend request is within what the role may spend. The refusals say why not.
-request_permitted if {
-	is_request
-	_may_request
-	_voids
+request_permitted(call) if {
+	_may_request(call)
+	_voids(call)
 }
 
-request_permitted if {
-	is_request
-	_may_request
-	_is_for_a_purpose
-	_may_be_paid
-	_money_is_within
+request_permitted(call) if {
+	_may_request(call)
+	_is_for_a_purpose(call)
+	_may_be_paid(call)
+	_money_is_within(call)
 }
 
 # METADATA
@@ -46,8 +53,8 @@ request_permitted if {
 # custom:
 #   code: spend_not_allowed
 refusals contains reason if {
-	is_request
-	not _may_request
+	input.action.kind == "spend"
+	not _may_request(input)
 	reason := {
 		"code": "spend_not_allowed",
 		"message": sprintf("the role %v may not ask for %v", [
@@ -59,15 +66,15 @@ refusals contains reason if {
 
 # METADATA
 # title: Amounts
-# description: A spend has an amount of at least one minor unit.
+# description: A spend has an amount of at least one minor unit and at most 2^53 - 1 of them.
 # custom:
 #   code: spend_not_allowed
 refusals contains reason if {
-	moves_money
-	not _has_amount
+	_moves_money
+	not _has_amount(input)
 	reason := {
 		"code": "spend_not_allowed",
-		"message": "amount_cents must be a whole number of at least 1",
+		"message": "amount_cents must be a whole number from 1 to 9007199254740991",
 	}
 }
 
@@ -77,8 +84,8 @@ refusals contains reason if {
 # custom:
 #   code: currency_not_allowed
 refusals contains reason if {
-	moves_money
-	not _is_in_currency
+	_moves_money
+	not _is_in_currency(input)
 	reason := {
 		"code": "currency_not_allowed",
 		"message": sprintf("currency must be %v", [data.gateway.policy.currency]),
@@ -91,12 +98,12 @@ refusals contains reason if {
 # custom:
 #   code: purpose_not_registered
 refusals contains reason if {
-	is_request
-	moves_money
-	not _is_for_a_purpose
+	input.action.kind == "spend"
+	_moves_money
+	not _is_for_a_purpose(input)
 	reason := {
 		"code": "purpose_not_registered",
-		"message": sprintf("purpose must be one of %v", [concat(", ", object.get(_section, "purposes", []))]),
+		"message": sprintf("purpose must be one of %v", [concat(", ", object.get(_section(input), "purposes", []))]),
 	}
 }
 
@@ -106,12 +113,12 @@ refusals contains reason if {
 # custom:
 #   code: payee_not_allowed
 refusals contains reason if {
-	is_request
-	moves_money
-	not _may_be_paid
+	input.action.kind == "spend"
+	_moves_money
+	not _may_be_paid(input)
 	reason := {
 		"code": "payee_not_allowed",
-		"message": sprintf("payee must match one of %v", [concat(", ", object.get(_section, "payees", []))]),
+		"message": sprintf("payee must match one of %v", [concat(", ", object.get(_section(input), "payees", []))]),
 	}
 }
 
@@ -121,11 +128,11 @@ refusals contains reason if {
 # custom:
 #   code: spend_exceeds_ceiling
 refusals contains reason if {
-	moves_money
-	not _is_within_ceiling
+	_moves_money
+	not _is_within_ceiling(input)
 	reason := {
 		"code": "spend_exceeds_ceiling",
-		"message": sprintf("amount_cents must be at most %d", [_section.ceiling_cents]),
+		"message": sprintf("amount_cents must be at most %d", [_ceiling_cents(input)]),
 	}
 }
 
@@ -135,10 +142,9 @@ refusals contains reason if {
 # custom:
 #   code: spend_not_allowed
 refusals contains reason if {
-	moves_money
-	some rule in data.gateway.spend.rules
+	_moves_money
+	some rule in _concerned(input)
 	rule.action == "deny"
-	_concerns(rule)
 	reason := {
 		"code": "spend_not_allowed",
 		"message": sprintf("the spend rule %v denies it", [rule.name]),
@@ -149,14 +155,13 @@ refusals contains reason if {
 # METADATA
 # title: Approvals
 # description: Whose yes is needed, the tool's own demand first, then the rules in the order of the document.
-approvals := array.concat(
-	[{"role": role} | role := tools.grant.approval],
-	[{"role": rule.role, "rule": rule.name} |
-		moves_money
-		not _declares
-		some rule in data.gateway.spend.rules
+approvals(call) := array.concat(
+	[{"role": role} | role := tools.grant(call).approval],
+	[{"role": object.get(rule, "role", ""), "rule": object.get(rule, "name", "")} |
+		moves_money(call)
+		not _declares(call)
+		some rule in _concerned(call)
 		rule.action == "approve"
-		_concerns(rule)
 	],
 )
 
@@ -165,8 +170,8 @@ approvals := array.concat(
 # description: One reason for each yes that is needed.
 # custom:
 #   code: approval_required
-approval_reasons := [reason |
-	some demand in approvals
+approval_reasons(call) := [reason |
+	some demand in approvals(call)
 	reason := object.union(
 		object.remove(demand, ["role"]),
 		{"code": "approval_required", "message": sprintf("needs the approval of the role %v", [demand.role])},
@@ -176,34 +181,47 @@ approval_reasons := [reason |
 # METADATA
 # title: Hold
 # description: The money that must be held before the call goes on, and the budgets that it is charged to.
-hold := {
-	"ceiling_cents": input.spend.amount_cents,
-	"budgets": _budgets,
-	"price": tools.grant.price,
-	"charged_on_error": tools.grant.price.charged_on_error,
-}
-
-hold := {
-	"ceiling_cents": input.spend.amount_cents,
-	"budgets": _budgets,
+hold(call) := {
+	"ceiling_cents": call.spend.amount_cents,
+	"budgets": _budgets(call),
+	"price": price,
+	"charged_on_error": object.get(price, "charged_on_error", false),
+} if {
+	price := tools.grant(call).price
+} else := {
+	"ceiling_cents": call.spend.amount_cents,
+	"budgets": _budgets(call),
 	"price": null,
 	"charged_on_error": false,
 } if {
-	is_request
-	not _voids
-	not _declares
+	is_request(call)
+	not _voids(call)
+	not _declares(call)
 }
-
-_section := data.gateway.roles[input.principal.role].spend
 
 # METADATA
 # title: Spend request
 # description: The agent asks the treasury itself, not a tool.
-is_request if input.action.kind == "spend"
+is_request(call) if call.action.kind == "spend"
 
-_may_request if {
-	_section
-	input.action.name in {
+# METADATA
+# title: Money
+# description: The call declares, asks for or costs money, so the spend rules judge it.
+moves_money(call) if tools.grant(call).price
+
+moves_money(call) if {
+	call.action.kind == "spend"
+	not _voids(call)
+}
+
+_moves_money if moves_money(input)
+
+_section(call) := data.gateway.roles[call.principal.role].spend
+
+_may_request(call) if {
+	is_request(call)
+	_section(call)
+	call.action.name in {
 		"treasury.create_intent",
 		"treasury.authorize",
 		"treasury.execute",
@@ -211,94 +229,83 @@ _may_request if {
 	}
 }
 
-_voids if input.action.name == "treasury.void"
+_voids(call) if call.action.name == "treasury.void"
 
-_declares if input.action.name == "treasury.create_intent"
+_declares(call) if call.action.name == "treasury.create_intent"
 
-# METADATA
-# title: Money
-# description: The call declares, asks for or costs money, so the spend rules judge it.
-moves_money if {
-	is_request
-	not _voids
+_has_amount(call) if {
+	amount_cents := call.spend.amount_cents
+	is_number(amount_cents)
+	amount_cents >= 1
+	amount_cents <= 9007199254740991
+	floor(amount_cents) == amount_cents
 }
 
-moves_money if tools.grant.price
+_is_in_currency(call) if call.spend.currency == data.gateway.policy.currency
 
-_has_amount if {
-	input.spend.amount_cents >= 1
-	is_number(input.spend.amount_cents)
-	floor(input.spend.amount_cents) == input.spend.amount_cents
+_is_for_a_purpose(call) if call.spend.purpose in _section(call).purposes
+
+_money_is_within(call) if {
+	_has_amount(call)
+	_is_in_currency(call)
+	_is_within_ceiling(call)
+	[rule | some rule in _concerned(call); rule.action == "deny"] == []
 }
 
-_is_in_currency if input.spend.currency == data.gateway.policy.currency
+_is_within_ceiling(call) if call.spend.amount_cents <= _ceiling_cents(call)
 
-_is_for_a_purpose if input.spend.purpose in _section.purposes
+_is_within_ceiling(call) if not _ceiling_cents(call)
 
-_money_is_within if {
-	_has_amount
-	_is_in_currency
-	_is_within_ceiling
-	not _is_denied
+_ceiling_cents(call) := data.gateway.roles[call.principal.role].spend.ceiling_cents
+
+_may_be_paid(call) if {
+	section := _section(call)
+	not section.payees
 }
 
-_is_denied if {
-	some rule in data.gateway.spend.rules
-	rule.action == "deny"
-	_concerns(rule)
+_may_be_paid(call) if {
+	some payee in _section(call).payees
+	glob.match(payee, null, call.spend.payee)
 }
 
-_is_within_ceiling if not _section.ceiling_cents
-
-_is_within_ceiling if input.spend.amount_cents <= _section.ceiling_cents
-
-_may_be_paid if {
-	_section
-	not _section.payees
-}
-
-_may_be_paid if {
-	some payee in _section.payees
-	glob.match(payee, null, input.spend.payee)
-}
-
-_budgets := [budget |
-	limit_cents := data.gateway.roles[input.principal.role].daily_budget_cents
+_budgets(call) := [budget |
+	limit_cents := data.gateway.roles[call.principal.role].daily_budget_cents
 	budget := {
-		"key": concat(":", ["role", input.principal.role]),
+		"key": concat(":", ["role", call.principal.role]),
 		"window": "day",
 		"limit_cents": limit_cents,
 	}
 ]
 
+# The spend rules that concern a call, whatever they ask for.
+_concerned(call) := [rule | some rule in data.gateway.spend.rules; _concerns(rule, call)]
+
 # A rule concerns a spend unless every clause is refuted: what the input lacks refutes nothing.
-_concerns(rule) if {
+_concerns(rule, call) if {
 	some clause in rule.any
-	not _is_refuted(clause)
+	[comparison |
+		some comparison in clause
+		_contradicts(comparison.op, _fact(comparison.field, call), comparison.value)
+	] == []
 }
 
-_is_refuted(clause) if {
-	some comparison in clause
-	_contradicts(comparison.op, _fact(comparison.field), comparison.value)
-}
+_fact("amount_cents", call) := call.spend.amount_cents
 
-_fact("amount_cents") := input.spend.amount_cents
+_fact("currency", call) := call.spend.currency
 
-_fact("currency") := input.spend.currency
+_fact("purpose", call) := call.spend.purpose
 
-_fact("purpose") := input.spend.purpose
+_fact("payee", call) := call.spend.payee
 
-_fact("payee") := input.spend.payee
+_fact("role", call) := call.principal.role
 
-_fact("role") := input.principal.role
+_fact("agent", call) := call.principal.id
 
-_fact("agent") := input.principal.id
+_fact("tool", call) := call.action.name if call.action.kind == "tool_call"
 
-_fact("tool") := input.action.name if input.action.kind == "tool_call"
+_fact("tool", call) := "" if is_request(call)
 
-_fact("tool") := "" if is_request
-
-_fact("hour") := time.clock(time.parse_rfc3339_ns(input.context.at))[0]
+_fact("hour", call) := time.clock(time.parse_rfc3339_ns(call.context.at))[0]
 
 _contradicts("==", fact, value) if fact != value
 

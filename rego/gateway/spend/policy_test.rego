@@ -35,9 +35,9 @@ agrees(document, refusals) if {
 	refusals != set()
 }
 
-permits(document) if spend.call_permitted with input as document
+permits(document) if spend.call_permitted(document)
 
-permits(document) if spend.request_permitted with input as document
+permits(document) if spend.request_permitted(document)
 
 without(document, path) := json.patch(document, [{"op": "remove", "path": path}])
 
@@ -69,7 +69,7 @@ test_void_needs_nothing_but_the_right if {
 }
 
 test_amounts if {
-	every amount in [0, -1, 0.5, "500", true] {
+	every amount in [0, -1, 0.5, "500", true, null, 9007199254740992] {
 		"spend_not_allowed" in codes(saying({"spend": {"amount_cents": amount}}))
 	}
 	"spend_not_allowed" in codes(without(request, "/spend/amount_cents"))
@@ -145,12 +145,17 @@ test_the_tool_of_a_paid_call if {
 	judged_by([[{"field": "tool", "op": "==", "value": "print.pages"}]], paid) == {"spend_not_allowed"}
 }
 
+test_a_rule_that_names_nobody_asks_for_what_nobody_can_give if {
+	rules := [{"action": "approve", "any": [[]]}]
+	demands := spend.approvals(request) with data.gateway.spend.rules as rules
+	demands == [{"role": "", "rule": ""}]
+}
+
 test_who_must_approve if {
 	large := saying({"spend": {"amount_cents": 50001}})
-	spend.approvals == [{"role": "executive", "rule": "daily_limit"}] with input as large
-	spend.approvals == [] with input as request
-	reasons := spend.approval_reasons with input as large
-	reasons == [{
+	spend.approvals(large) == [{"role": "executive", "rule": "daily_limit"}]
+	spend.approvals(request) == []
+	spend.approval_reasons(large) == [{
 		"code": "approval_required",
 		"message": "needs the approval of the role executive",
 		"rule": "daily_limit",
@@ -159,26 +164,36 @@ test_who_must_approve if {
 
 test_to_declare_needs_nobody if {
 	declared := saying({"action": {"name": "treasury.create_intent"}, "spend": {"amount_cents": 50001}})
-	spend.approvals == [] with input as declared
-	not spend.hold with input as declared
+	spend.approvals(declared) == []
+	not spend.hold(declared)
 }
 
 test_a_tool_may_ask_for_approval_itself if {
 	closing := {"principal": request.principal, "action": {"kind": "tool_call", "name": "bank.close_account"}}
-	spend.approvals == [{"role": "executive"}] with input as closing
-	reasons := spend.approval_reasons with input as closing
-	reasons == [{"code": "approval_required", "message": "needs the approval of the role executive"}]
+	spend.approvals(closing) == [{"role": "executive"}]
+	spend.approval_reasons(closing) == [{"code": "approval_required", "message": "needs the approval of the role executive"}]
 }
 
 test_a_paid_call_is_held_with_its_price if {
-	hold := spend.hold with input as paid
+	hold := spend.hold(paid)
 	hold.ceiling_cents == 500
 	hold.price.kind == "per_unit"
 	hold.charged_on_error
 }
 
+test_a_price_that_does_not_say_is_not_charged_on_error if {
+	roles := {"executor": {"tools": {"print.pages": {"price": {"kind": "fixed", "fixed_cents": 500}}}}}
+	hold := spend.hold(paid) with data.gateway.roles as roles
+	hold.charged_on_error == false
+}
+
+test_a_role_without_a_section_has_no_ceiling_for_its_tools if {
+	roles := {"executor": {"tools": {"print.pages": {"price": {"kind": "fixed", "fixed_cents": 500}}}}}
+	spend.call_permitted(paid) with data.gateway.roles as roles
+}
+
 test_a_role_without_a_budget_is_charged_to_none if {
-	hold := spend.hold with input as saying({"principal": {"role": "executive"}})
+	hold := spend.hold(saying({"principal": {"role": "executive"}}))
 	hold.budgets == []
 }
 

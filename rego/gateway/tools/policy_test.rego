@@ -33,7 +33,7 @@ agrees(document, refusals) if {
 	refusals != set()
 }
 
-permits(document) if tools.permitted with input as document
+permits(document) if tools.permitted(document)
 
 codes(document) := {code | some reason in reasons(document); some code, _ in reason}
 
@@ -57,7 +57,11 @@ cases := [
 	{"rule": {"const": true}, "keeps": true, "breaks": [false, 1, "true"]},
 	{"rule": {"minimum": 0.01}, "keeps": 0.01, "breaks": [0.00999999999999999999999999, -1, "1", null, []]},
 	{"rule": {"maximum": 500}, "keeps": 500, "breaks": [500.0000000000000000000000001, "1", null, true]},
-	{"rule": {"multiple_of": 0.05}, "keeps": 19.95, "breaks": [0.01, 19.95000000000000000000001, "1"]},
+	{"rule": {"multiple_of": 0.05}, "keeps": 19.95, "breaks": [0.01, 19.95000000000000000000001, "1", null]},
+	{"rule": {"multiple_of": 0.01}, "keeps": 8.29, "breaks": [8.295, 8.2900000000000000001]},
+	{"rule": {"multiple_of": 1e-7}, "keeps": 3e-7, "breaks": [3e-8, 1e-16]},
+	{"rule": {"multiple_of": 3}, "keeps": 999999999999999999, "breaks": [1000000000000000000, 3e18, 4.5]},
+	{"rule": {"multiple_of": 0.25}, "keeps": -0.75, "breaks": [0.7, true]},
 	{"rule": {"pattern": "^A[0-9]+$"}, "keeps": "A1", "breaks": ["xA1", "A1\n", 1, null]},
 	{"rule": {"min_length": 2}, "keeps": "éé", "breaks": ["é", [1, 2], 22]},
 	{"rule": {"max_length": 2}, "keeps": "éé", "breaks": ["eee", [], 1]},
@@ -78,6 +82,24 @@ test_every_word_of_a_rule if {
 	}
 }
 
+test_a_limit_that_cannot_be_computed_with_refuses if {
+	every limit in [0, 1e-16, 123456789012345678.9, "0.05", null] {
+		ruled({"multiple_of": limit}, 0) == {"argument_refused"}
+	}
+}
+
+test_rules_that_are_no_object_refuse if {
+	grant := {"arguments": 5, "additional_arguments": true}
+	roles := {"executor": {"tools": {"t.t": grant}, "patterns": []}}
+	not tools.permitted(called("t.t", {})) with data.gateway.roles as roles
+}
+
+test_what_is_given_may_be_null_or_false if {
+	every value in [null, false, 0, ""] {
+		ruled({"enum": [null, false, 0, ""]}, value) == set()
+	}
+}
+
 test_what_keeps_a_rule_is_allowed if {
 	every case in cases {
 		ruled(case.rule, case.keeps) == set()
@@ -87,7 +109,7 @@ test_what_keeps_a_rule_is_allowed if {
 test_a_pattern_that_is_none_refuses if ruled({"pattern": "("}, "(") == {"argument_refused"}
 
 test_an_exact_name_comes_before_patterns if {
-	grant := tools.grant with input as called("search.flights", {})
+	grant := tools.grant(called("search.flights", {}))
 		with data.gateway.roles.executor.tools as {"search.flights": {"approval": "executive"}}
 	grant.approval == "executive"
 }
@@ -170,6 +192,8 @@ test_unit_prices if {
 	codes(costing(called("print.pages", {"job": {"pages": 8}}), 14)) == {"call_unpriceable"}
 	codes(costing(called("print.pages", {"job": {"pages": "7"}}), 14)) == {"call_unpriceable"}
 	codes(costing(called("print.pages", {"job": {}}), 14)) == {"call_unpriceable"}
+	codes(costing(called("print.pages", {"job": {"pages": 2.5}}), 5)) == set()
+	codes(costing(called("print.pages", {"job": {"pages": 2.5000000000000000001}}), 5)) == {"call_unpriceable"}
 }
 
 test_a_free_tool_costs_nothing if {

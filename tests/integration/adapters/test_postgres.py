@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from adapters.postgres import RETRIES_MAX, Connection, Database, DatabaseUnavailable, one
+from adapters.postgres import RETRIES_MAX, Connection, Database, DatabaseUnavailable, UnusableValue, one
 
 pytestmark = pytest.mark.requirement("TRE-11")
 
@@ -47,9 +47,9 @@ async def test_faults_of_the_work_are_its_own(database: str) -> None:
         assert await one(connection, "SELECT 1 AS it")
         with pytest.raises(LookupError):
             await one(connection, "SELECT 1 WHERE FALSE")
-        await connection.execute("SELECT 1 / 0")
+        await connection.execute("SELECT 1 FROM nowhere")
 
-    with pytest.raises(asyncpg.DivisionByZeroError):
+    with pytest.raises(asyncpg.UndefinedTableError):
         await pool.transact(work)
     await pool.close()
 
@@ -77,4 +77,29 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with pool.session():
             pass
+    await pool.close()
+
+
+@pytest.mark.requirement("GW-19")
+@pytest.mark.parametrize("state", ["25006", "25P03", "53100", "53200", "57P01", "57P03", "58030"])
+async def test_a_server_that_cannot_work_is_as_good_as_gone(database: str, state: str) -> None:
+    pool = await Database.open(database, application="test")
+    with pytest.raises(DatabaseUnavailable):
+        async with pool.session() as connection:
+            await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+    await pool.close()
+
+
+@pytest.mark.requirement("GW-20")
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [("SELECT $1::text", "\x00"), ("SELECT $1::bigint", 2**63), ("SELECT $1::uuid", 9), ("SELECT 1 / $1", 0)],
+)
+async def test_a_value_that_no_server_could_take_is_no_outage(
+    database: str, statement: str, value: object
+) -> None:
+    pool = await Database.open(database, application="test")
+    with pytest.raises(UnusableValue):
+        async with pool.session() as connection:
+            await connection.fetch(statement, value)
     await pool.close()

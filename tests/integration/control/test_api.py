@@ -11,6 +11,7 @@ import pytest
 from adapters.postgres import Database
 from control.app import create_app
 from control.config import Settings
+from control.pages import write_cursor
 from control.store import Store
 from schemas.ids import new_id
 from tests.fixtures.events import completed, decided, of_record
@@ -113,6 +114,17 @@ BAD_QUESTIONS = [
     ("/v1/events?type=treasury", ["query", "type"]),
     ("/v1/events?type=%25.%25", ["query", "type"]),
     ("/v1/events?cursor=WyJ4Il0", ["query", "cursor"]),
+    ("/v1/events?limit=-9223372036854775809", ["query", "limit"]),
+    *(
+        (f"{path}?cursor={write_cursor(place)}", ["query", "cursor"])
+        for path, place in (
+            ("/v1/events", [2**63]),
+            ("/v1/events", [2**64 - 1]),
+            ("/v1/decisions", ["2026-01-01T00:00:00", "x"]),
+            ("/v1/decisions", ["2026-01-01T00:00:00Z", "a\x00"]),
+        )
+    ),
+    ("/v1/decisions?since=0001-01-01T00:00:00%2B23:59", ["request"]),
 ]
 
 

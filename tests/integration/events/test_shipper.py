@@ -137,6 +137,31 @@ async def test_what_was_sent_and_not_remembered_is_kept_once(
     assert len(await told(control, tenant, 2)) == 2
 
 
+@pytest.mark.requirement("GW-19")
+async def test_whatever_breaks_is_tried_again(journal: Journal, control: Bus, port: int) -> None:
+    class Clumsy:
+        """A journal that cannot be read at first, for no reason that anybody thought of."""
+
+        mark_shipped = staticmethod(journal.mark_shipped)
+        seen_position = staticmethod(journal.seen_position)
+        ship_again = staticmethod(journal.ship_again)
+        faults = 2
+
+        async def unshipped(self, limit: int) -> Sequence[Any]:
+            if self.faults:
+                self.faults -= 1
+                raise RuntimeError("no reason")
+            return await journal.unshipped(limit)
+
+    tenant = new_id()
+    await write(journal, "decided", decided(tenant))
+    shipping = shipper(journal, port)
+    shipping._records = Clumsy()
+    shipping.start()
+    assert len(await told(control, tenant, 1)) == 1
+    await shipping.stop()
+
+
 async def test_stopping_ships_what_is_there(journal: Journal, control: Bus, port: int) -> None:
     tenant = new_id()
     for _ in range(9):

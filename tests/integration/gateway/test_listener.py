@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.edge.listener import DISCARDED_BYTES_MAX
+from adapters.listener import DISCARDED_BYTES_MAX
 from tests.integration.gateway.conftest import KEY, Running, StartGateway
 from tests.integration.gateway.upstream import Seen, Upstream
 

@@ -64,6 +64,7 @@ class Wire(World):
         *,
         method: str = "POST",
         path: bytes = b"/mcp/bank",
+        query: bytes = b"",
         headers: Headers | None = None,
         **settings: Any,
     ) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class Wire(World):
             "type": "http",
             "method": method,
             "raw_path": path,
-            "query_string": b"",
+            "query_string": query,
             "headers": [
                 (b"host", b"127.0.0.1:8700"),
                 (b"authorization", b"Bearer key"),
@@ -184,6 +185,15 @@ async def test_a_paid_call_is_settled_by_its_answer_before_the_answer_is_seen(
 
 
 @pytest.mark.requirement("GW-10")
+async def test_a_price_that_a_tool_could_read_otherwise_is_not_paid(wire: Wire, tool: Upstream) -> None:
+    wire.verdicts, wire.prices = [PAID], [PRICES]
+    twins = {"name": "pay", "arguments": {"amount": 5, "Amount": 5000}}
+    answer = await wire.ask(CALL | {"params": twins})
+    assert answer["error"]["data"]["code"] == "call_unpriceable"
+    assert tool.requests == []
+
+
+@pytest.mark.requirement("GW-10")
 async def test_a_body_that_breaks_off_leaves_the_hold_unknown_and_says_so(wire: Wire, tool: Upstream) -> None:
     wire.verdicts, wire.prices = [PAID], [PRICES]
 
@@ -263,7 +273,8 @@ async def test_what_is_malformed_keeps_its_own_status_and_is_on_record(
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [
-        (b"/mcp/shop", "POST", 404),
+        (b"/mcp/shop", "GET", 404),
+        (b"/mcp/nowhere", "DELETE", 404),
         (b"/mcp/bank", "PUT", 405),
         (b"/mcp", "POST", 404),
     ],
@@ -271,6 +282,47 @@ async def test_what_is_malformed_keeps_its_own_status_and_is_on_record(
 async def test_routes_that_are_not_there(wire: Wire, path: bytes, method: str, status: int) -> None:
     await wire.ask(path=path, method=method)
     assert wire.status == status
+
+
+@pytest.mark.parametrize(("path", "target"), [("", "/"), ("/", "/"), ("/mcp", "/mcp"), ("/mcp/", "/mcp/")])
+async def test_the_servers_own_path_is_called_as_it_was_registered(
+    wire: Wire, tool: Upstream, path: str, target: str
+) -> None:
+    wire.url = tool.url + path
+    tool.answers(json_answer(DONE))
+    await wire.ask()
+    assert tool.requests[0].target == target
+
+
+@pytest.mark.parametrize("path", [b"/mcp/shop", b"/mcp/nowhere"])
+async def test_a_server_that_is_not_there_is_told_in_the_callers_protocol(
+    wire: Wire, tool: Upstream, path: bytes
+) -> None:
+    answer = await wire.ask(path=path)
+    assert (wire.status, answer["id"], answer["error"]["code"]) == (200, 1, -32001)
+    assert answer["error"]["data"]["code"] == "not_found"
+    assert [record["allow"] for record in wire.records] == [False]
+    assert tool.requests == []
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_workflow_that_is_no_uuid_is_named_in_data_and_on_record(wire: Wire, tool: Upstream) -> None:
+    answer = await wire.ask(headers=[(b"x-workflow-id", b"payday")])
+    assert (wire.status, answer["id"], answer["error"]["code"]) == (200, 1, -32001)
+    data = answer["error"]["data"]
+    assert (data["code"], data["detail"][0]["loc"]) == ("invalid", ["header", "X-Workflow-Id"])
+    assert answer["error"]["message"] == "the request is not valid"
+    assert wire.records[0]["decision_id"] == data["decision_id"]
+    assert tool.requests == []
+
+
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_nothing_goes_on_in_a_query(wire: Wire, tool: Upstream, method: str) -> None:
+    answer = await wire.ask(method=method, query=b"tool=pay")
+    assert (wire.status, answer["error"]["data"]["code"]) == (400, "malformed")
+    assert [record["allow"] for record in wire.records] == [False]
+    assert tool.requests == []
 
 
 @pytest.mark.parametrize("document", [b'{"jsonrpc":"2.0","id":"a","method":"tools/list"}', PROGRESS])

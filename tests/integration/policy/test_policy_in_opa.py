@@ -1,6 +1,7 @@
 """The compiled policy in real OPA: what is missing never allows, and conditions mean what they say."""
 
 import copy
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,16 @@ def test_what_is_right_is_allowed(policy: Policy) -> None:
     declared = spend("create_intent", cents=60000)
     calls = [call("search.a/b", {}), call("bank.send_money", GOOD, cents=500), declared, *acts]
     assert [answer["allow"] for answer in policy.decide(calls)] == [True] * len(calls)
+
+
+@pytest.mark.requirement("POL-04")
+def test_a_folder_of_own_rego_names_its_revision(opa_binary: Path, tmp_path: Path) -> None:
+    shutil.copytree(REGO / "gateway", tmp_path / "own" / "gateway")
+    built = build_bundle(tmp_path / "own", tmp_path / "bundle")
+    own = Policy(opa_binary, tmp_path / "bundle")
+    named = own.decide([call("search.x", {})])[0]["policy"]
+    assert named == {"version": built.version, "revision": built.revision}
+    assert own.ask("data.gateway.tools.prices.revision", {}) == built.revision
 
 
 @pytest.mark.requirement("POL-05")

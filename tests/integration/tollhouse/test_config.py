@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tollhouse.config import Config, read_config
+from tollhouse.local.policy import compile_policy
 from tollhouse.problems import DocumentError
 
 GOOD = """\
@@ -58,6 +59,7 @@ def test_a_good_file_is_taken_with_the_settings_of_its_sections(folder: Path) ->
 MISTAKES = [
     ("tenant: acme", "tenant: acme\noops: 1", "2:1: oops: unknown key; allowed here: agents, control"),
     ("role: executor", "role: 3", "6:23: agents[0].role: must be text"),
+    ("search: {", "treasury: {", "servers.treasury: the treasury has this name already"),
     ("kind: http", "kind: ftp", "4:18: servers.search.kind: must be 'mcp' or 'http', got 'ftp'"),
     (
         "upstream_timeout_s: 5",
@@ -67,12 +69,65 @@ MISTAKES = [
     ("port: 8700", "opa_url: x", "17:11: gateway.opa_url: unknown key; allowed here: body_bytes_max"),
     ("hold_ttl_s: 60", "hold_ttl_s: 0.5", "18:24: treasury.hold_ttl_s: must be a whole number, got 0.5"),
     ('url: "http://127.0.0.1:9102"', "url: nowhere", "4:29: servers.search.url: "),
+    (
+        'url: "http://127.0.0.1:9102"',
+        'url: "http://me:secret@127.0.0.1:9102"',
+        "4:29: servers.search.url: the URL of a tool server has no user",
+    ),
+    (
+        'url: "http://127.0.0.1:9102"',
+        'url: "http://127.0.0.1:9102/?key=secret"',
+        "4:29: servers.search.url: the URL of a tool server has no query",
+    ),
     ("policy: policy.yaml", "policy: none.yaml", "16:9: policy: there is no "),
     ("id: boss", "id: scout", "7:10: agents[1].id: 'scout' stands here already"),
     ("id: olga", "id: scout", "9:10: operators[0].id: 'scout' stands here already"),
     ("env:BOSS_KEY", "env:NO_KEY", "7:39: agents[1].key: the environment variable NO_KEY must hold"),
     ("env:BOSS_KEY", "plain-key", "7:39: agents[1].key: "),
     ("subjects: {sub-of-scout: scout}", "subjects: {sub: nobody}", "there is no agent 'nobody' in this file"),
+    ("hold_ttl_s: 60", "port: 8700", "18:18: treasury.port: 8700 is the port of gateway already"),
+    (
+        "http://127.0.0.1:9102",
+        "ftp://host",
+        "4:29: servers.search.url: must be a URL that begins with http://",
+    ),
+    (
+        "http://127.0.0.1:9102",
+        "http://a b",
+        "4:29: servers.search.url: must be a URL that begins with http://",
+    ),
+    (
+        "http://127.0.0.1:9102",
+        "http://h:99999",
+        "4:29: servers.search.url: must be a URL whose port, if it has",
+    ),
+    (
+        "http://127.0.0.1:9102",
+        "http://h:0/x",
+        "4:29: servers.search.url: must be a URL whose port, if it has",
+    ),
+    ("http://127.0.0.1:9102", "http://h:x", "4:29: servers.search.url: must be a URL whose port, if it has"),
+    (
+        "http://127.0.0.1:9102",
+        "http://u:p@h",
+        "4:29: servers.search.url: the URL of a tool server has no user",
+    ),
+    (
+        "http://127.0.0.1:9102",
+        "http://h/#c",
+        "4:29: servers.search.url: the URL of a tool server has no query",
+    ),
+    ('"http://127.0.0.1:9102"', "5", "4:29: servers.search.url: must be text"),
+    ("https://idp/jwks", "idp/jwks", "13:15: issuers[0].jwks_url: must be a URL that begins with"),
+    ("id: scout", "id: a b", "6:10: agents[0].id: must be at most 64 letters, digits, - and _, the first a"),
+    ("role: executor", "role: Executor", "6:23: agents[0].role: must be at most 64 small letters"),
+    (
+        "  search:",
+        "  se.arch:",
+        "4:3: servers.'se.arch': must be at most 64 letters, digits, - and _, the first",
+    ),
+    ("port: 8700", "prot: 8700", "17:11: gateway.prot: unknown key; allowed here: body_bytes_max"),
+    ("port: 8700", "prot: 8700", ", write_stall_s; did you mean port?"),
     (', url: "http://127.0.0.1:9102"', "", "4:11: servers.search: url is missing"),
     (
         'kind: http, url: "http://127.0.0.1:9102"',
@@ -91,6 +146,35 @@ def test_a_mistake_is_told_by_file_line_and_what_is_allowed(
         read(folder, GOOD.replace(right, wrong))
     assert f"{folder / 'tollhouse.yaml'}:" in str(refused.value)
     assert told in str(refused.value)
+
+
+@pytest.mark.requirement("OPS-04")
+def test_what_is_allowed_is_listed_once(folder: Path) -> None:
+    with pytest.raises(DocumentError) as refused:
+        read(folder, GOOD.replace("port: 8700", "prot: 8700, oops: 1") + "control: {oops: 1}\n")
+    first, second, other = str(refused.value).splitlines()
+    assert first.endswith(", write_stall_s; did you mean port?")
+    assert second.endswith(":17:23: gateway.oops: unknown key; allowed here: what is listed at line 17")
+    assert "control.oops: unknown key; allowed here: answer_s_max, " in other
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_policy_that_cannot_be_loaded_is_told_where_it_is_named(folder: Path) -> None:
+    (folder / "rego").mkdir()
+    config = read(folder, GOOD.replace("policy.yaml", "rego"))
+    with pytest.raises(
+        DocumentError, match=r"tollhouse\.yaml:16:9: policy: cannot be loaded: .* no file of Rego"
+    ):
+        compile_policy(config, folder / "bundle")
+
+
+@pytest.mark.requirement("OPS-04")
+def test_a_role_that_the_policy_does_not_know_is_told_where_it_stands(folder: Path) -> None:
+    (folder / "policy.yaml").write_text('version: "1"\ncurrency: USD\nroles: {executor: {}}\n')
+    [told] = compile_policy(read(folder, GOOD), folder / "bundle").warnings
+    assert told.startswith(
+        f"{folder}/tollhouse.yaml:7:23: agents[1].role: boss has the role executive, which "
+    )
 
 
 @pytest.mark.requirement("OPS-04")

@@ -38,6 +38,51 @@ def test_the_folder_and_what_is_written_in_it_are_ours_alone(tmp_path: Path) -> 
     assert mode(data / "secrets.json") == 0o600
 
 
+@pytest.mark.requirement("OPS-01")
+@pytest.mark.requirement("SEC-03")
+def test_somebody_elses_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(StartFailed, match=r"not empty and not a stack's \(in it: thesis\.tex\)"):
+        DataFolder.open(tmp_path)
+    assert mode(tmp_path) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.requirement("OPS-01")
+def test_an_empty_folder_becomes_ours_with_the_mode_that_it_has(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    tmp_path.chmod(0o750)
+    DataFolder.open(tmp_path)
+    assert mode(tmp_path) == 0o750
+    (tmp_path / "anything").write_text("")
+    assert DataFolder.open(tmp_path).root == tmp_path
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_folder_of_ours_from_before_there_was_a_marker_is_known(tmp_path: Path) -> None:
+    for name in ("secrets.json", "registry.json", "postgres"):
+        (tmp_path / name).write_text("")
+    assert DataFolder.open(tmp_path).root == tmp_path
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_read_only_folder_is_told_and_not_changed(tmp_path: Path) -> None:
+    DataFolder.open(tmp_path / "data")
+    (tmp_path / "data").chmod(0o500)
+    with pytest.raises(StartFailed, match="it is read-only"):
+        DataFolder.open(tmp_path / "data")
+    assert mode(tmp_path / "data") == 0o500
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(StartFailed, match="cannot be used: Not a directory"):
+        DataFolder.open(tmp_path / "data")
+    assert (tmp_path / "data").read_text() == "mine"
+
+
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_whole(path, "old")
@@ -108,6 +153,15 @@ def test_ports_are_kept_while_they_are_free_and_a_given_one_in_use_is_told(tmp_p
         assert choose_ports(memory, ("gateway", "opa"), {})["gateway"] != port
         with pytest.raises(StartFailed, match=f"Port {port}, which the file gives gateway, is in use"):
             choose_ports(memory, ("gateway", "opa"), {"gateway": port})
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_port_that_the_file_gives_is_nobody_elses_though_it_was_the_last_time(tmp_path: Path) -> None:
+    memory = tmp_path / "ports.json"
+    port = choose_ports(memory, ("opa", "gateway"), {})["opa"]
+    again = choose_ports(memory, ("opa", "gateway"), {"gateway": port})
+    assert again["gateway"] == port
+    assert again["opa"] != port
 
 
 @pytest.mark.requirement("GW-02")

@@ -1,6 +1,7 @@
 """The surface: credentials, strict bodies, pages, health, and what happens when PostgreSQL is gone."""
 
 import asyncio
+import base64
 import json
 from typing import Any
 
@@ -73,6 +74,7 @@ async def test_gateways_that_are_taken_out_are_refused_at_once(treasury_service:
         ({"currency": "XXX"}, "currency"),
         ({"workflow_id": "w-1"}, "workflow_id"),
         ({"purpose": "  "}, "purpose"),
+        *(({name: "a\x00b"}, name) for name in ("purpose", "payee", "policy_version")),
         ({"surprise": 1}, "surprise"),
         ({"id": "i"}, "id"),
     ],
@@ -202,3 +204,34 @@ async def test_a_fault_of_ours_shows_no_inside(treasury_service: Treasury) -> No
         treasury_service.gateway.http = kept
     assert (broken.status_code, broken.json()["code"]) == (500, "internal")
     assert "hold_charges" not in broken.text
+
+
+@pytest.mark.requirement("GW-20")
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/v1/holds", [9]),
+        ("/v1/holds", {"a": 1}),
+        ("/v1/holds", "a"),
+        ("/v1/budgets", ["a", "day", "2026-01-01T00:00:00", "USD"]),
+        ("/v1/budgets", ["a\x00", "day", "2026-01-01T00:00:00Z", "USD"]),
+        ("/v1/budgets", ["a", "day", 1, "USD"]),
+        ("/v1/accounts/a/statement", ["2026-01-01", "01a1fe19-d5cd-79b0-ab00-784f26628cd8"]),
+    ],
+)
+async def test_a_made_up_cursor_is_named(treasury_service: Treasury, path: str, place: Any) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+    refused = await treasury_service.gateway.get(path, cursor=cursor)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert refused.json()["detail"][0]["loc"] == ["query", "cursor"]
+
+
+@pytest.mark.requirement("GW-20")
+async def test_what_postgresql_cannot_hold_is_invalid_and_no_outage(treasury_service: Treasury) -> None:
+    gateway = treasury_service.gateway
+    named = await gateway.get("/v1/accounts/a%00b/statement")
+    assert (named.status_code, named.json()["detail"][0]["loc"]) == (422, ["path", "account"])
+    place = ["0001-01-01T00:00:00+23:59", new_id()]
+    cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+    unnamed = await gateway.get("/v1/accounts/a/statement", cursor=cursor)
+    assert (unnamed.status_code, unnamed.json()["detail"][0]["loc"]) == (422, ["request"])

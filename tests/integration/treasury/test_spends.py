@@ -157,7 +157,7 @@ async def test_an_unknown_outcome_keeps_its_money_until_it_is_known(treasury_ser
         assert unknown.json() == {"hold_id": hold_id, "status": "unknown"}
     (listed,) = (await gateway.get("/v1/holds", status="unknown")).json()["items"]
     assert listed["id"] == hold_id
-    assert (await gateway.void(spend)).json()["code"] == "duplicate"
+    assert (await gateway.void(spend)).json()["code"] == "no_authorization_record"
     assert (await gateway.spend(Spend(1))).json()["reason"] == "budget_exceeded"
     assert (await gateway.post(f"/v1/holds/{hold_id}/void", {})).json()["status"] == "voided"
     assert (await gateway.spend(Spend(1))).json()["approved"]
@@ -189,3 +189,23 @@ async def test_an_intent_has_one_live_authorization(treasury_service: Treasury) 
         again = await gateway.authorize(spend)
         assert (again.status_code, again.json()["code"]) == (409, "duplicate")
         await gateway.execute(spend)
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("TRE-03")
+async def test_no_warrant_ends_the_hold_of_a_paid_call(treasury_service: Treasury) -> None:
+    gateway, spend = treasury_service.gateway, Spend(100)
+    placed = (await gateway.spend(spend, unsettled="unknown")).json()
+    assert placed["unsettled"] == "unknown"
+    for refused in (await gateway.void(spend), await gateway.execute(spend), await gateway.execute(spend, 1)):
+        assert (refused.status_code, refused.json()["code"]) == (403, "no_authorization_record")
+    body = {"amount_cents": 30, "recipient_account": "tool:bank"}
+    assert (await gateway.post(f"/v1/holds/{placed['hold_id']}/capture", body)).status_code == 200
+    assert (await gateway.execute(spend, 1)).json()["code"] == "no_authorization_record"
+    assert (await gateway.void(spend)).json()["code"] == "duplicate"
+
+
+async def test_a_paid_call_that_waits_for_a_person_may_be_given_up(treasury_service: Treasury) -> None:
+    gateway, spend = treasury_service.gateway, Spend(100)
+    await gateway.spend(spend, unsettled="unknown", verdict="pending", approval_role="executive")
+    assert (await gateway.void(spend)).json()["status"] == "voided"

@@ -45,7 +45,23 @@ TAMPERINGS = [
     ("DELETE FROM treasury.break_entries", "compensations"),
     ("UPDATE treasury.journal_entries SET reverses_id = id WHERE kind = 'reversal'", "compensations"),
     ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.executed'", "outbox"),
-    ("DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.denied'", "outbox"),
+    *(
+        (f"DELETE FROM treasury.outbox WHERE event ->> 'event_type' = 'treasury.{told}' {more}", "outbox")
+        for told, more in (
+            ("denied", ""),
+            ("hold_unknown", ""),
+            ("pending", ""),
+            ("voided", ""),
+            *(
+                ("authorized", f"AND workflow_id IN (SELECT workflow_id FROM treasury.{having})")
+                for having in (
+                    "intents WHERE status = 'authorized'",
+                    "intents WHERE status = 'executed'",
+                    "intents WHERE status = 'voided'",
+                )
+            ),
+        )
+    ),
 ]
 
 
@@ -58,6 +74,9 @@ async def some_life(treasury: Treasury) -> Spend:
     await gateway.spend(voided)
     await gateway.void(voided)
     await gateway.spend(Spend(), verdict="denied")
+    await gateway.spend(Spend(), verdict="pending", approval_role="executive")
+    unknown = (await gateway.spend(Spend(5), unsettled="unknown")).json()
+    await gateway.post(f"/v1/holds/{unknown['hold_id']}/unknown", {})
     return executed
 
 

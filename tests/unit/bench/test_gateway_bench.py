@@ -1,10 +1,11 @@
 """What the bench says of its measurements; the measuring itself is `make bench`."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bench.gateway import BASE, CONNECTIONS, FLOOR, Way, verdict
+from bench.gateway import BASE, CONNECTIONS, FLOOR, RSS_MAX_MB, Way, console, verdict
 from bench.wrk import LoadFailed, Measure, read
 
 SAID = """\
@@ -17,16 +18,53 @@ Requests/sec:   4115.00
 """
 
 
-def way(name: str, *rates: float) -> Way:
-    return Way(
-        name, "", Path(), runs={count: [Measure(rate, 1, 2) for rate in rates] for count in CONNECTIONS}
-    )
+def way(name: str, *rates: float, rss_mb: float | None = None) -> Way:
+    runs = {count: [Measure(rate, 1, 2) for rate in rates] for count in CONNECTIONS}
+    return Way(name, "", Path(), runs=runs, rss_mb=rss_mb)
 
 
 @pytest.mark.requirement("PERF-01")
 @pytest.mark.parametrize(("ours", "code"), [(1000, 0), (999, 1), (2000, 0)])
 def test_the_floor_is_held_against_the_peer_of_the_same_run(ours: float, code: int) -> None:
-    assert verdict([way(FLOOR, ours), way(BASE, 1000)]) == code
+    assert verdict([way(FLOOR, ours, rss_mb=RSS_MAX_MB), way(BASE, 1000)], partly=False) == code
+
+
+@pytest.mark.requirement("PERF-01")
+@pytest.mark.parametrize(("rss_mb", "code"), [(0.1, 0), (90.0, 0), (90.1, 1), (250.0, 1)])
+def test_a_worker_has_at_most_90_mb_however_fast_it_is(rss_mb: float, code: int) -> None:
+    ways = [way(FLOOR, 9000, rss_mb=50), way(BASE, 1000), way("Tollhouse, any other", 9000, rss_mb=rss_mb)]
+    assert verdict(ways, partly=False) == code
+    assert verdict([way(FLOOR, 9000, rss_mb=rss_mb), way(BASE, 1000)], partly=False) == code
+
+
+@pytest.mark.requirement("PERF-01")
+def test_the_memory_of_a_worker_is_that_of_its_process() -> None:
+    measured = Way("any", "", Path(), pid=os.getpid())
+    measured.weigh()
+    assert measured.rss_mb is not None
+    assert 5 < measured.rss_mb < 5_000
+    peer = way(BASE, 1)
+    peer.weigh()
+    assert peer.rss_mb is None
+
+
+@pytest.mark.requirement("PERF-01")
+@pytest.mark.parametrize(
+    "ways",
+    [
+        [],
+        [way(FLOOR, 1000, rss_mb=50)],
+        [way(BASE, 1000)],
+        [way(BASE, 1000), way(FLOOR, 1000)],
+        [way(BASE, 1000), way("Tollhouse, any other", 1000, rss_mb=50)],
+    ],
+)
+def test_without_one_side_nothing_is_judged_and_nothing_is_held(ways: list[Way]) -> None:
+    with console.capture() as said:
+        assert verdict(ways, partly=False) == 2
+        assert verdict(ways, partly=True) == 0
+    assert said.get().count("not judged: ") == 2
+    assert "held" not in said.get()
 
 
 @pytest.mark.requirement("PERF-01")

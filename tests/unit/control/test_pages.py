@@ -8,7 +8,7 @@ from control.errors import Refusal
 from control.pages import page, read_cursor, write_cursor
 
 
-@given(st.text(), st.integers(-(2**63), 2**63 - 1))
+@given(st.text(st.characters(exclude_characters="\x00")), st.integers(-(2**63), 2**63 - 1))
 def test_a_cursor_leads_back_to_its_place(text: str, number: int) -> None:
     assert read_cursor(write_cursor((text, number)), str, int) == [text, number]
 
@@ -25,6 +25,13 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_the_types_of_a_place_are_checked(place: tuple[object, ...]) -> None:
     with pytest.raises(Refusal):
         read_cursor(write_cursor(place), str, str)
+
+
+@pytest.mark.requirement("GW-20")
+@pytest.mark.parametrize(("place", "kind"), [((2**63,), int), ((2**64 - 1,), int), (("a\x00",), str)])
+def test_what_postgresql_cannot_look_for_is_no_place(place: tuple[object, ...], kind: type[int]) -> None:
+    with pytest.raises(Refusal):
+        read_cursor(write_cursor(place), kind)
 
 
 def test_the_last_page_has_no_cursor() -> None:

@@ -1,5 +1,6 @@
 """Only a decision whose `allow` is the literal true allows."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.classify import Call
-from gateway.core.decide import Spend, document, read, require
+from gateway.core.decide import Spend, document, read, require, text
 from gateway.core.identify import Principal
 from gateway.errors import Denied, Unavailable
 from schemas.decision import DecisionInput
@@ -109,3 +110,32 @@ def test_the_question_is_the_contracts() -> None:
     question = document(call, PRINCIPAL, Spend(500, "USD", "tool_call", "bank"), "2026-01-01T00:00:00Z")
     assert DecisionInput.model_validate(question).action.name == "bank.send"
     assert document(call, PRINCIPAL, None, "")["spend"] is None
+
+
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("5.5", b"5.5"),
+        ("5.50", b"5.5"),
+        ("5.00", b"5"),
+        ("-0.0", b"-0"),
+        ("100", b"100"),
+        ("1.364E-10", b"1364E-13"),
+        ("-1.20E+30", b"-120E28"),
+        ("1E-7", b"1E-7"),
+    ],
+)
+def test_a_fraction_is_written_as_policy_compares_it_exactly(number: str, written: bytes) -> None:
+    assert text({"x": Decimal(number)}) == b'{"x":%s}' % written
+
+
+@pytest.mark.requirement("POL-02")
+@given(st.decimals(allow_nan=False, allow_infinity=False))
+def test_a_number_is_written_as_the_same_number(number: Decimal) -> None:
+    assert Decimal(text({"x": number})[5:-1].decode()) == number
+
+
+def test_what_has_no_json_form_is_no_question() -> None:
+    with pytest.raises(TypeError):
+        text({"x": object()})

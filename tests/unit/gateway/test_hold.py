@@ -11,6 +11,7 @@ from gateway.core.hold import (
     agrees,
     charged_on_error,
     placing,
+    refuse_paid_call,
     settling,
     stance,
     standing_workflow,
@@ -141,3 +142,13 @@ def test_an_agent_has_one_standing_workflow_in_its_tenant() -> None:
     assert UUID(mine).version == 5
     assert mine == standing_workflow(Principal("scout", "executive", "acme", "jwt"))
     assert mine != standing_workflow(Principal("scout", "executor", "other", "api_key"))
+
+
+@pytest.mark.requirement("GW-10")
+def test_an_agent_ends_no_hold_of_a_paid_call_that_was_sent() -> None:
+    for status, unsettled in (("approved", "release"), ("pending", "unknown"), ("voided", "unknown")):
+        refuse_paid_call({"status": status, "unsettled": unsettled})
+    refuse_paid_call(None)
+    with pytest.raises(Denied) as refused:
+        refuse_paid_call({"status": "approved", "unsettled": "unknown"})
+    assert refused.value.code == "no_authorization_record"

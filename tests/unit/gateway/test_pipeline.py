@@ -54,6 +54,10 @@ class World:
     counted: list[str] = field(default_factory=list)
     limited: bool = False
 
+    @property
+    def known(self) -> PriceTable | None:
+        return self.prices[0]
+
     async def table(self) -> PriceTable:
         return self.prices[0]
 
@@ -304,8 +308,10 @@ async def test_a_call_that_cannot_be_priced_is_refused() -> None:
     assert "forward" not in world.events
 
 
-async def test_a_limited_call_is_refused_and_on_record() -> None:
-    world = World(limited=True)
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize("verdicts", [[FREE], [REFUSED]])
+async def test_a_limited_call_is_refused_and_on_record(verdicts: list[Verdict]) -> None:
+    world = World(verdicts=verdicts, limited=True)
     with pytest.raises(BadRequest):
         await world.run()
     assert world.records[0]["reasons"][0]["code"] == "rate_limited"
@@ -322,3 +328,46 @@ async def test_a_request_that_never_became_a_call_is_on_record_too() -> None:
     invalid = BadRequest("invalid", [{"loc": ["amount_cents"], "message": "no"}])
     await refuse(world.gate(), SCOUT, CALL, invalid)
     assert world.records[1]["reasons"][0]["message"] == "the request is not valid"
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("AUD-02")
+async def test_a_settlement_that_was_refused_is_on_record_and_not_due() -> None:
+    world = World(
+        verdicts=[PAID], prices=[PRICES], settle_refusal=BadRequest("authorization_voided", "given up")
+    )
+    await world.run()
+    assert world.entries[1].due is None
+    ended = Completed.model_validate(world.records[1])
+    assert (ended.outcome, ended.code, ended.journal_entry_id) == ("succeeded", "authorization_voided", None)
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-19")
+async def test_a_hold_that_neither_journal_nor_treasury_heard_of_is_noted_to_be_voided() -> None:
+    world = World(
+        verdicts=[PAID],
+        prices=[PRICES],
+        journal_refusals=[Unavailable("journal_unavailable", "full")],
+        settle_refusal=Unavailable("treasury_unavailable", "gone"),
+    )
+    with pytest.raises(Unavailable):
+        await world.run()
+    assert world.events == ["decide", "hold", "settle void", "decided soon"]
+    (noted,) = world.entries
+    assert noted.due == world.settled[0]
+    record = Decided.model_validate_json(noted.record)
+    assert (record.allow, record.reasons[0].code) == (False, "journal_unavailable")
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-19")
+async def test_a_withdrawal_that_the_journal_does_not_take_is_noted() -> None:
+    gone = Unavailable("treasury_unavailable", "gone")
+    gone.withdrawal = Settlement("d", "withdraw", "acme", "scout", "c", 0, "")
+    full = Unavailable("journal_unavailable", "full")
+    world = World(verdicts=[PAID], prices=[PRICES], hold_refusal=gone, journal_refusals=[full])
+    with pytest.raises(Unavailable):
+        await world.run()
+    (noted,) = world.entries
+    assert (noted.due, world.events[-1]) == (gone.withdrawal, "decided soon")

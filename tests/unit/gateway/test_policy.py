@@ -9,6 +9,7 @@ import pytest
 from adapters.opa import OpaUnavailable
 from gateway.edge.policy import OpaPolicy
 from gateway.errors import Unavailable
+from tests.fixtures.deadlines import HUNG_S
 from tests.fixtures.servers import eventually
 
 
@@ -106,7 +107,7 @@ async def test_each_caller_has_its_own_deadline_however_long_opa_hangs() -> None
         began_s = loop.time()
         with pytest.raises(Unavailable):
             await asker.decide({"n": n})
-        assert loop.time() - began_s < 0.1
+        assert loop.time() - began_s < HUNG_S
     assert batch.asked == [[0]]
     batch.answers.put_nowait("go")
     batch.answers.put_nowait("go")

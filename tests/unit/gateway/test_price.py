@@ -5,14 +5,15 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.classify import Call
 from gateway.core.identify import Principal
-from gateway.core.price import PriceTable, price, table
+from gateway.core.price import PriceTable, glob, price, table
 from gateway.errors import Denied
 from schemas.currency import AMOUNT_CENTS_MAX, EXPONENTS
+from tests.fixtures.growth import TIMES_LARGER, grows_linearly
 
 EXECUTOR = Principal(id="scout", role="executor", tenant="acme", method="api_key")
 FIXED = {"kind": "fixed", "fixed_cents": 5, "charged_on_error": False}
@@ -107,6 +108,26 @@ def test_an_amount_that_is_no_money_is_unpriceable(currency: str, amount: Any) -
 
 
 @pytest.mark.requirement("GW-10")
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"order": {"amount": 5, "Amount": 5000}},
+        {"order": {"AMOUNT": 5000, "amount": 5}},
+        {"order": {"amount": 5}, "Order": {"amount": 5000}},
+    ],
+)
+def test_an_argument_with_a_twin_in_another_case_is_unpriceable(arguments: dict[str, Any]) -> None:
+    rules = prices({"bank.send_money": by_argument(argument="order.amount")})
+    with pytest.raises(Denied) as refused:
+        price(send_money(**arguments), EXECUTOR, rules)
+    assert refused.value.code == "call_unpriceable"
+    alone = price(send_money(order={"amount": 5, "note": "Amount"}), EXECUTOR, rules)
+    assert alone is not None
+    assert alone.amount_cents == 500
+
+
+@pytest.mark.requirement("GW-10")
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"total": 5}, {"order": {}}, {"order": 5}, {"order": [{"amount": 5}]}, {"order.amount": 5}],
@@ -166,6 +187,29 @@ def test_the_exact_name_wins_over_patterns_and_the_first_pattern_over_later_ones
     assert cents(prices({}, [wide, narrow])) == 9
     assert cents(prices({"bank.send_money": None}, [wide])) is None
     assert cents(prices({}, [{"glob": "bank.send_*", "price": None}, wide])) is None
+
+
+@pytest.mark.requirement("GW-10")
+@given(pattern=st.text("ab.*\n", max_size=8), name=st.text("ab.\n", max_size=10))
+@example(pattern="a*b*a", name="aba")
+@example(pattern="*a*a", name="a")
+def test_a_star_stands_for_any_characters_and_nothing_else_is_special(pattern: str, name: str) -> None:
+    assert bool(glob(pattern).fullmatch(name)) is stands_for(pattern, name)
+
+
+def stands_for(pattern: str, name: str) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(stands_for(pattern[1:], name[skipped:]) for skipped in range(len(name) + 1))
+    return name[:1] == pattern[0] and stands_for(pattern[1:], name[1:])
+
+
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize("pattern", ["bank.*a*a*a*a*b", "bank.*a*b*a*c", "*a*", "bank.**********b", "*aa*ab"])
+def test_a_long_name_takes_no_longer_than_its_length_explains(pattern: str) -> None:
+    small, large = ("bank." + "a" * length for length in (2_000, 2_000 * TIMES_LARGER))
+    assert grows_linearly(glob(pattern).fullmatch, small, large)
 
 
 def test_only_tool_calls_have_a_price() -> None:

@@ -42,7 +42,7 @@ def test_a_key_is_known_by_its_hash_alone(tmp_path: Path) -> None:
 
 def test_servers_by_name(tmp_path: Path) -> None:
     registry = Registry(written(tmp_path, GOOD))
-    assert registry.server("bank").url == "http://127.0.0.1:9101/mcp"
+    assert registry.server("bank").url == "http://127.0.0.1:9101/mcp/"
     with pytest.raises(BadRequest) as refused:
         registry.server("absent")
     assert refused.value.code == "not_found"
@@ -76,6 +76,42 @@ def test_a_broken_file_stops_the_start_and_never_a_running_gateway(broken: Any, 
     registry.reread()
     assert not registry.broken
     assert registry.key("key") is None
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9101/mcp?api_key=abc",
+        "http://127.0.0.1:9101/mcp?",
+        "http://127.0.0.1:9101/mcp#top",
+        "http://scout:secret@127.0.0.1:9101/mcp",
+        "http://:9101/mcp",
+        "http://127.0.0.1:70000/mcp",
+        "http://127.0.0.1:0/mcp",
+        "http://[::1/mcp",
+    ],
+)
+def test_a_url_of_which_a_part_would_not_be_used_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryBroken, match=r"servers\.bank\.url: ") as refused:
+        Registry(written(tmp_path, GOOD | {"servers": {"bank": {"kind": "mcp", "url": url}}}))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize("name", ["", "zwölf", "a b", "a\n", "-a", "a" * 65, "a/b"])
+@pytest.mark.parametrize("part", ["keys", "operators", "issuers", "tenant"])
+def test_agents_operators_and_tenants_have_plain_names(part: str, name: str, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(b"key").hexdigest()
+    issuer = {"issuer": "i", "audience": "a", "jwks_url": "http://x", "algorithms": ["ES256"]}
+    odd: dict[str, Any] = {
+        "keys": {sha256: SCOUT | {"agent": name}},
+        "operators": {sha256: {"id": name, "role": "executive", "tenant": "acme"}},
+        "issuers": [issuer | {"subjects": {"s": SCOUT | {"tenant": name}}}],
+        "tenant": name,
+    }
+    with pytest.raises(RegistryBroken, match=part):
+        Registry(written(tmp_path, GOOD | {part: odd[part]}))
 
 
 @pytest.mark.requirement("OPS-04")

@@ -8,6 +8,7 @@ import pytest
 from gateway.core.settle import Settlement
 from gateway.edge.settlements import Settlements
 from gateway.edge.treasury import unavailable
+from gateway.errors import BadRequest
 
 
 def due(hold_id: str) -> Settlement:
@@ -36,11 +37,14 @@ class Teller:
     def __init__(self, patience: int = 1_000, gone: int = 0) -> None:
         self.heard: list[str] = []
         self.asked = asyncio.Event()
+        self.refused: set[str] = set()
         self._patience = patience
         self._gone = gone
 
     async def settle(self, told: Settlement) -> str | None:
         self.asked.set()
+        if told.hold_id in self.refused:
+            raise BadRequest("duplicate", "captured already")
         if len(self.heard) >= self._patience and self._gone:
             self._gone -= 1
             raise unavailable("gone")
@@ -67,6 +71,15 @@ async def test_what_the_treasury_did_not_hear_stays_open() -> None:
     assert list(journal.open) == ["h2"]
     assert await settlements.round()
     assert treasury.heard == ["h1", "h2"]
+
+
+@pytest.mark.requirement("GW-10")
+async def test_what_the_treasury_refuses_for_good_is_closed_and_the_rest_is_told() -> None:
+    journal, treasury = Open("h1", "h2"), Teller()
+    treasury.refused = {"h1"}
+    assert await Settlements(journal, treasury, 1.0).round()
+    assert treasury.heard == ["h2"]
+    assert not journal.open
 
 
 async def test_a_broken_journal_is_waited_for() -> None:

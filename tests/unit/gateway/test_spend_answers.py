@@ -58,6 +58,9 @@ def test_whatever_is_not_plainly_approved_refuses(
         ("purpose", ""),
         ("purpose", "   "),
         ("payee", 5),
+        ("payee", "vendor-\x00"),
+        ("purpose", "api\x00call"),
+        ("policy_version", "1\x00"),
         ("coupon", "free"),
     ],
 )

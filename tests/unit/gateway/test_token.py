@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from gateway.core.token import parse, subject, verifying_keys
 from gateway.errors import Unauthenticated
+from tests.fixtures.growth import TIMES_LARGER, grows_linearly
 
 pytestmark = pytest.mark.requirement("GW-02")
 
@@ -198,3 +199,15 @@ def test_a_key_that_cannot_verify_is_as_if_it_were_not_there(entry: Any) -> None
 @pytest.mark.parametrize("document", [None, [], {}, {"keys": {}}, {"keys": 7}])
 def test_what_is_no_key_set_has_no_keys(document: Any) -> None:
     assert verifying_keys(document) == []
+
+
+@pytest.mark.requirement("GW-13")
+@pytest.mark.parametrize("unit", [b'\\"', b"1e", b"[", b'"a":1,', b"1"])
+def test_a_token_that_nobody_signed_takes_no_longer_than_its_length_explains(unit: bytes) -> None:
+    def refuse(text: str) -> None:
+        with pytest.raises(Unauthenticated):
+            parse(text, len(text))
+
+    head = b"[]" * 9 + b'"'
+    small, large = (f"{b64(head + unit * units)}.e30.AA" for units in (1_000, 1_000 * TIMES_LARGER))
+    assert grows_linearly(refuse, small, large)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tollhouse.policy.commands import policy_app
-from tollhouse.policy.compile import NotABundle, build_bundle, compile_policy, policy_data
+from tollhouse.policy.compile import compile_policy, policy_data
 from tollhouse.policy.reader import read_policy, roles_of, warnings_of
 from tollhouse.problems import DocumentError
 
@@ -52,6 +52,10 @@ def refusal(folder: Path, text: str) -> str:
         ),
         ("{name: a.b, arguments: {x: {minimum: 2, maximum: 1}}}", "minimum 2 is above maximum 1"),
         ("{name: a.b, arguments: {x: {multiple_of: 0}}}", "must be greater than 0"),
+        (
+            "{name: a.b, arguments: {x: {multiple_of: 1.5e-15}}}",
+            "multiple_of: has more than 15 decimal places",
+        ),
         ("{name: 'a.?*'}", "a pattern knows only *, not ?"),
         (
             "{name: a.b, approval: nobody}",
@@ -135,6 +139,36 @@ def test_a_document_becomes_data(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize(
+    ("price", "data"),
+    [
+        ("{fixed_cents: 5}", {"kind": "fixed", "fixed_cents": 5}),
+        (
+            "{per_unit_cents: 2, argument: job.pages}",
+            {"kind": "per_unit", "per_unit_cents": 2, "argument": "job.pages"},
+        ),
+        (
+            "{argument: amount}",
+            {"kind": "argument", "argument": "amount", "currency": "USD", "minor_units": 100},
+        ),
+    ],
+)
+def test_a_price_becomes_data(tmp_path: Path, price: str, data: dict[str, Any]) -> None:
+    policy = read_policy(written(tmp_path, f"{HEAD}  r: {{tools: [{{name: a.b, price: {price}}}]}}"))
+    role = policy_data(policy)["gateway"]["roles"]["r"]
+    assert role["tools"]["a.b"]["price"] == {**data, "charged_on_error": False}
+
+
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize("limit", [3, 0.05, 1e-15, 0.000000000000007])
+def test_a_multiple_stands_in_the_data_as_it_is_written(tmp_path: Path, limit: float) -> None:
+    tool = f"{{name: a.b, arguments: {{x: {{multiple_of: {limit}}}}}}}"
+    policy = read_policy(written(tmp_path, f"{HEAD}  r: {{tools: [{tool}]}}"))
+    role = policy_data(policy)["gateway"]["roles"]["r"]
+    assert role["tools"]["a.b"]["arguments"] == {"x": {"multiple_of": limit}}
+
+
 def test_every_tool_is_said_explicitly(tmp_path: Path) -> None:
     policy = read_policy(written(tmp_path, f'{HEAD}  r: {{tools: ["*"]}}'))
     assert roles_of(policy) == {"r"}
@@ -151,30 +185,6 @@ def test_equal_documents_give_equal_bytes_and_another_another_revision(tmp_path:
     assert orjson.loads(files["data.json"])["gateway"]["policy"]["revision"] == revision.revision
     other = EXAMPLE.read_text().replace("maximum: 500", "maximum: 501")
     assert compile_policy(read_policy(written(tmp_path, other)))[1].revision != revision.revision
-
-
-def test_a_folder_of_rego_is_copied_with_its_revision(tmp_path: Path) -> None:
-    document = build_bundle(EXAMPLE, tmp_path / "one")
-    folder = build_bundle(tmp_path / "one", tmp_path / "two")
-    assert folder.version == ""
-    assert folder.revision != document.revision
-    assert build_bundle(tmp_path / "two", tmp_path / "two") == folder
-    assert orjson.loads((tmp_path / "two" / ".manifest").read_bytes())["revision"] == folder.revision
-
-
-def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "rego"
-    folder.mkdir()
-    with pytest.raises(NotABundle, match="has no file of Rego"):
-        build_bundle(folder, tmp_path / "out")
-    (folder / "p.rego").write_text("package p")
-    (folder / ".manifest").write_text("{")
-    with pytest.raises(NotABundle, match="is not JSON"):
-        build_bundle(folder, tmp_path / "out")
-    (folder / ".manifest").write_text("[]")
-    with pytest.raises(NotABundle, match="must be a JSON object"):
-        build_bundle(folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tollhouse.problems import DocumentError
-from tollhouse.yaml_reader import DEPTH_MAX, SIZE_BYTES_MAX, as_model, parse, read_model
+from tollhouse.yaml_reader import DEPTH_MAX, SIZE_BYTES_MAX, Document, as_model, parse, read_model
 
 pytestmark = pytest.mark.requirement("OPS-04")
 
@@ -133,7 +133,7 @@ def test_a_model_is_read_with_exact_decimals() -> None:
         ("by_name: {x: {}}", "f.yaml:1:14: by_name.x.name: is missing"),
         (
             "by_name: {x: {name: y, pirce: 1}}",
-            "f.yaml:1:24: by_name.x.pirce: unknown key; allowed here: name, price",
+            "f.yaml:1:24: by_name.x.pirce: unknown key; allowed here: name, price; did you mean price?",
         ),
         ("port: eighty", "f.yaml:1:7: port: must be a whole number, got 'eighty'"),
         ("port: 0", "f.yaml:1:7: port: must be greater than or equal to 1, got 0"),
@@ -158,6 +158,16 @@ def test_an_error_inside_one_branch_of_a_union_is_told_alone() -> None:
     assert problems("tools: [{name: x, price: {cents: 1}}]") == [
         "f.yaml:1:27: tools[0].price.cents: unknown key; allowed here: fixed_cents, share"
     ]
+
+
+@pytest.mark.parametrize("number", ["1.0000000000000001", "1e16", "1e-16", "-0.12e-20"])
+def test_a_fraction_that_readers_hold_differently_is_refused(number: str) -> None:
+    assert problems(f"even: {number}") == [f"f.yaml:1:7: the number {number} is out of range"]
+
+
+def test_what_yaml_cannot_hold_is_no_document() -> None:
+    with pytest.raises(TypeError):
+        as_model(Document("f.yaml", {"mode": object()}), Settings)
 
 
 def test_a_file_that_cannot_be_read_is_a_document_error(tmp_path: Path) -> None:

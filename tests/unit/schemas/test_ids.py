@@ -1,6 +1,8 @@
 """Identifiers sort by the time they were made; equal documents have equal digests."""
 
 import hashlib
+import os
+import threading
 import time
 import uuid
 from decimal import Decimal
@@ -63,3 +65,34 @@ def test_exact_decimals_are_told_apart() -> None:
 def test_what_has_no_json_form_is_an_error() -> None:
     with pytest.raises(TypeError):
         canonical({"x": object()})
+
+
+def test_threads_never_get_the_same_id() -> None:
+    made: list[list[str]] = [[] for _ in range(4)]
+
+    def make(ids: list[str]) -> None:
+        ids.extend(new_id() for _ in range(5_000))
+
+    threads = [threading.Thread(target=make, args=(ids,)) for ids in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each for ids in made for each in ids}) == 20_000
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    new_id()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, "".join(new_id() for _ in range(20)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 20 * 36).decode()
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == 20 * 36
+    assert not {new_id()[-17:] for _ in range(300)} & {
+        theirs[at : at + 36][-17:] for at in range(0, len(theirs), 36)
+    }

@@ -57,8 +57,12 @@ def test_parts_never_add_up_to_more_than_was_authorized(parts: list[int]) -> Non
         (held("voided", "voided"), None, "authorization_voided"),
         (held("executed", "captured", captured_cents=100), None, "duplicate"),
         (held("executed", "captured", captured_cents=100), 1, "spend_exceeds_ceiling"),
-        (held("executed", "captured", "unknown", captured_cents=40), 1, "spend_exceeds_ceiling"),
         (held(), 101, "spend_exceeds_ceiling"),
+        (held(unsettled="unknown"), None, "no_authorization_record"),
+        (held(unsettled="unknown"), 1, "no_authorization_record"),
+        (held(hold="unknown", unsettled="unknown"), None, "no_authorization_record"),
+        (held("executed", "captured", "unknown", captured_cents=40), 1, "no_authorization_record"),
+        (held("pending", unsettled="unknown"), None, "authorization_not_approved"),
     ],
 )
 def test_what_is_not_open_is_not_executed(spend: HeldSpend, amount_cents: int | None, code: str) -> None:
@@ -99,11 +103,16 @@ def test_a_paid_call_is_settled_within_its_hold() -> None:
     [
         (held("executed", "captured"), "duplicate"),
         (held("voided", "voided"), "authorization_voided"),
-        (held("approved", "unknown", "unknown"), "duplicate"),
+        (held("executed", "captured", "unknown"), "duplicate"),
+        (held("voided", "voided", "unknown"), "authorization_voided"),
+        (held("approved", "placed", "unknown"), "no_authorization_record"),
+        (held("approved", "unknown", "unknown"), "no_authorization_record"),
     ],
 )
-def test_what_is_over_is_not_voided(spend: HeldSpend, code: str) -> None:
+def test_what_is_over_or_a_gateways_is_not_voided(spend: HeldSpend, code: str) -> None:
+    refuse_unless_voidable(held())
     refuse_unless_voidable(held("pending"))
+    refuse_unless_voidable(held("pending", unsettled="unknown"))
     with pytest.raises(Refused) as refused:
         refuse_unless_voidable(spend)
     assert refused.value.code == code

@@ -1,0 +1,48 @@
+"""`tollhouse policy status` asks the running OPA itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.fixtures.servers import OpaServer, StartOpa
+from tests.unit.policy.test_document import EXAMPLE
+from tollhouse.policy.commands import policy_app
+from tollhouse.policy.compile import build_bundle
+
+
+def status(data: Path) -> Result:
+    return CliRunner().invoke(policy_app, ["status", "--data", str(data)])
+
+
+def stack(folder: Path, opa: OpaServer) -> Path:
+    (folder / "ready.json").write_text(json.dumps({"opa": opa.url}))
+    return folder
+
+
+@pytest.mark.requirement("POL-04")
+def test_the_policy_that_judges_is_told_with_its_roles(start_opa: StartOpa, tmp_path: Path) -> None:
+    revision = build_bundle(EXAMPLE, tmp_path / "bundle")
+    told = status(stack(tmp_path, start_opa([tmp_path / "bundle"])))
+    assert told.exit_code == 0, told.output
+    assert f"version {revision.version}, revision {revision.revision}, USD" in told.output
+    rows = {line.split()[0]: line.split()[1:] for line in told.output.splitlines()[1:]}
+    assert rows["executor"][-1] == "100000"
+    assert rows.keys() == {"role", "executor", "executive"}
+
+
+def test_an_opa_without_policy_or_none_at_all_is_said(start_opa: StartOpa, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "p.rego").write_text("package gateway.p\n\nx := 1\n")
+    opa = start_opa([bundle])
+    assert "OPA does not say" in status(stack(tmp_path, opa)).output
+    opa.kill()
+    assert "OPA does not say" in status(tmp_path).output
+
+
+def test_no_stack_is_said(tmp_path: Path) -> None:
+    told = status(tmp_path)
+    assert told.exit_code != 0
+    assert "no stack is running" in told.output

@@ -1,0 +1,30 @@
+"""Work that breaks is begun again."""
+
+import asyncio
+
+import pytest
+
+from adapters.background import unending
+
+pytestmark = pytest.mark.requirement("GW-19")
+
+
+async def test_work_that_breaks_or_ends_is_begun_again() -> None:
+    begun = 0
+    enough = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise RuntimeError("broke")
+        if begun == 3:
+            enough.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(unending("work", work, 0))
+    async with asyncio.timeout(10):
+        await enough.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
