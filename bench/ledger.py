@@ -1,11 +1,11 @@
 """The treasury's speed and memory, beside one transaction a command, in one run on one machine: `make bench`.
 
 A spend is a paid call's: its money is held, and then captured, each a command of its own since a tool is
-called in between. Closed loops have 64 clients. The peer is one transaction a command with a session a client,
-as one builds it first; the same on eight sessions, which a pool puts in a queue, is shown beside it. Floors:
-the store alone 15 times, through HTTP 3 times, the spends a second of the peer on one hot budget; hold and
-capture take at most 5 ms (p50) at 200 spends a second through HTTP; with a million entries at least 0.8 of
-the speed with ten thousand; at most 120 MB resident.
+called in between. Closed loops have 64 clients. The peer is one transaction a command with a session a
+client, as one builds it first; the same on eight sessions, which a pool puts in a queue, is shown beside it.
+Floors: the store alone 15 times, through HTTP 3 times, the spends a second of the peer on one hot budget;
+hold and capture take at most 5 ms (p50) at 200 spends a second through HTTP; with a million entries at least
+0.8 of the speed with ten thousand; at most 120 MB resident.
 """
 
 import argparse

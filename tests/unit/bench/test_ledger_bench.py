@@ -56,20 +56,22 @@ async def test_a_closed_loop_waits_for_each_answer() -> None:
     async def spend(number: int) -> None:
         assert number not in under_way
         under_way.add(number)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
         under_way.remove(number)
 
     measured = await closed(spend, 4, 0.05)
     assert measured.per_s > 4
-    assert measured.p50_ms >= 1
 
 
 async def test_an_open_loop_does_not() -> None:
-    spent = []
+    spent: list[int] = []
+    all_are_due = asyncio.Event()
 
     async def spend(number: int) -> None:
         spent.append(number)
-        await asyncio.sleep(0.05)
+        if len(spent) == 20:
+            all_are_due.set()
+        await all_are_due.wait()
 
     measured = await open_loop(spend, 1_000, 0.02)
     assert spent == list(range(20))
