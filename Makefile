@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup opa demo test lint bench clean
+.PHONY: help setup opa demo test lint bench drills clean
 
 # The first Python that is new enough and can make virtual environments; name another one with PYTHON=...
 # The system's own comes first: distributions build theirs with profiles, and a call costs a fifth less.
@@ -32,7 +32,7 @@ demo: opa ## the story of an agent that spends money, through a real stack
 test: opa ## all tests, on real PostgreSQL, NATS and OPA, with their coverage
 	@$(BIN)/coverage erase
 	$(BIN)/pytest tests/unit -q --cov --cov-report=
-	$(BIN)/pytest tests/contract tests/integration tests/e2e -q -n $(WORKERS) --cov --cov-append --cov-report=
+	$(BIN)/pytest tests/contract tests/integration tests/e2e tests/faults -q -n $(WORKERS) --cov --cov-append --cov-report=
 	$(BIN)/coverage report --include='treasury/*' --fail-under=100
 	$(BIN)/coverage report --omit='treasury/*' --fail-under=90
 
@@ -49,8 +49,11 @@ lint: opa ## formatters, type checks, the rules of the house
 	@if command -v regal >/dev/null; then regal lint rego; \
 		else echo "regal is not on PATH: its rules were not checked"; fi
 
-bench: opa ## the gateway beside Envoy with OPA, on this machine
-	@$(BIN)/python bench/gateway.py
+bench: opa ## the gateway beside Envoy with OPA, the ledger beside one transaction a command
+	@missed=0; $(BIN)/python bench/gateway.py || missed=1; $(BIN)/python -m bench.ledger || missed=1; exit $$missed
+
+drills: opa ## the ledger through everything that may go wrong, at full length
+	TOLLHOUSE_DRILLS=1 $(BIN)/pytest tests/faults -q
 
 clean: ## remove what the targets made here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist build

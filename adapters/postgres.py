@@ -72,6 +72,7 @@ class Database:
             min_size=0,
             max_size=pool_size,
             timeout=connect_timeout_s,
+            reset=_leave_as_it_is,
             server_settings={
                 "application_name": application,
                 "jit": "off",
@@ -118,6 +119,10 @@ class Database:
             await asyncio.wait_for(self._pool.close(), timeout_s)
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    """Nothing outlives a transaction here (every setting is local), so a session needs no cleaning."""
 
 
 async def one(connection: Connection, statement: str, *arguments: object) -> asyncpg.Record:

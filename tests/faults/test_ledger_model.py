@@ -41,7 +41,13 @@ from treasury.edge.ledger import road
 from treasury.edge.verify import verify
 from treasury.errors import Refused
 
-pytestmark = [pytest.mark.requirement(name) for name in ("TRE-02", "TRE-04", "TRE-11", "TRE-12", "TRE-13")]
+pytestmark = [
+    pytest.mark.requirement("TRE-02"),
+    pytest.mark.requirement("TRE-04"),
+    pytest.mark.requirement("TRE-11"),
+    pytest.mark.requirement("TRE-12"),
+    pytest.mark.requirement("TRE-13"),
+]
 
 DRILL: Final = os.environ.get("TOLLHOUSE_DRILLS") == "1"
 EXAMPLES, STEPS = (200, 80) if DRILL else (8, 25)

@@ -1,4 +1,7 @@
-"""What the routes work with, and who stands before them."""
+"""What the routes work with, and who stands before them.
+
+Nothing here waits; it is `async` all the same, since what is not would be given to a thread each time.
+"""
 
 import time
 from collections.abc import Callable
@@ -37,7 +40,7 @@ class House:
     clock: Callable[[], float] = time.time
 
 
-def house(request: Request) -> House:
+async def house(request: Request) -> House:
     """The parts that the application was wired with."""
     parts: House = request.app.state.house
     return parts
@@ -46,7 +49,7 @@ def house(request: Request) -> House:
 InHouse = Annotated[House, Depends(house)]
 
 
-def caller(
+async def caller(
     parts: InHouse,
     authorization: Annotated[str | None, Header()] = None,
     x_tenant: Annotated[str | None, Header(max_length=200)] = None,
@@ -85,7 +88,7 @@ class Writer:
         return answer
 
 
-def writer(
+async def writer(
     request: Request, parts: InHouse, known: Known, idempotency_key: KeyHeader, request_sha256: Sha256Header
 ) -> Writer:
     """Only a gateway may write."""
@@ -106,7 +109,7 @@ def writer(
 Writing = Annotated[Writer, Depends(writer)]
 
 
-def page(
+async def page(
     parts: InHouse,
     limit: Annotated[int | None, Query(ge=1, description="items wanted at most")] = None,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,

@@ -107,7 +107,7 @@ def served(app: Any, **config: Any) -> Iterator[str]:
 def policy_bundle(folder: Path) -> Path:
     """The shipped Rego with one role."""
     bundle = folder / "bundle"
-    ignored = shutil.ignore_patterns("*_test.rego", "data.yaml", "system")
+    ignored = shutil.ignore_patterns("*_test.rego", "data.yaml", "system", "compliance")
     shutil.copytree(REGO, bundle, ignore=ignored)
     role = {
         "tools": GRANTS,
