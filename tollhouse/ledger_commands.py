@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tollhouse.local.folders import data_folder
+from tollhouse.local.ready_file import NoStack, running
 from treasury.edge import statements
 from treasury.edge.verify import CHECKS
 from treasury.edge.verify import verify as recompute
@@ -106,12 +107,10 @@ def _ask(
 
 def _dsn_of(data: Path | None) -> str:
     """The service's own connection string, from the ready file of the stack in `data`."""
-    ready = (data or data_folder()) / "ready.json"
-    if not ready.exists():
-        raise typer.BadParameter(
-            f"no stack is running: {ready} is not there (--data DIR or --dsn says which)"
-        )
-    return str(json.loads(ready.read_text("utf-8"))["postgres"])
+    try:
+        return str(running(data or data_folder())["postgres"])
+    except NoStack as error:
+        raise typer.BadParameter(f"{error}, or --dsn") from None
 
 
 def _write(rows: list[dict[str, Any]], form: Form) -> None:

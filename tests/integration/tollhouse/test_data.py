@@ -14,10 +14,11 @@ import pytest
 
 from tollhouse.keys import create
 from tollhouse.local.child import StartFailed
-from tollhouse.local.data import DataFolder, Lock
+from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.files import write_whole
 from tollhouse.local.memory import choose_ports
 from tollhouse.local.ports import free_port
+from tollhouse.local.ready_file import READY_FILE, NoStack, running
 from tollhouse.local.secrets import Secrets
 from tollhouse.local.sockets import PATH_BYTES_MAX, socket_path
 from tollhouse.registry import GATEWAYS, KEYS, REGISTRY, add_key, fingerprint, publish
@@ -125,6 +126,17 @@ def test_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
     assert (tmp_path / "lock").read_text().strip()
     with Lock(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_stack_runs_where_its_ready_file_is_and_its_lock_is_held(tmp_path: Path) -> None:
+    with Lock(tmp_path / LOCK):
+        with pytest.raises(NoStack, match="no stack is running"):
+            running(tmp_path)
+        (tmp_path / READY_FILE).write_text('{"ready": true}')
+        assert running(tmp_path) == {"ready": True}
+    with pytest.raises(NoStack, match="no stack is running"):
+        running(tmp_path)
 
 
 @pytest.mark.requirement("OPS-01")
