@@ -66,12 +66,19 @@ def verify(data: Data = None, dsn: Dsn = None) -> None:
 def statement(
     account: str, data: Data = None, dsn: Dsn = None, tenant: Tenant = None, form: Written = Form.table
 ) -> None:
-    """The postings of an account, oldest first, with the balance after each."""
+    """The postings of an account, oldest first, with the balance after each; exit code 1 if none."""
 
     async def rows(connection: asyncpg.Connection) -> list[dict[str, Any]]:
         return [row async for row in statements.statement(connection, account, tenant)]
 
-    _write(_ask(data, dsn, rows), form)
+    found = _ask(data, dsn, rows)
+    if not found:
+        whose = f" of the tenant {tenant}" if tenant else ""
+        typer.echo(
+            f"nothing was posted to an account {account}{whose}: trial-balance lists all of them", err=True
+        )
+        raise typer.Exit(1)
+    _write(found, form)
 
 
 @ledger_app.command()

@@ -9,6 +9,9 @@ from tollhouse.policy.reader import read_policy, roles_of, warnings_of
 from tollhouse.policy.revision import NotABundle
 from tollhouse.problems import DocumentError
 
+POLICY = "policy"
+"""Where in the data folder the bundle is."""
+
 
 @dataclass(frozen=True)
 class CompiledPolicy:

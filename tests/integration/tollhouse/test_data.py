@@ -190,6 +190,30 @@ def test_a_created_key_is_kept_as_a_hash_and_survives_the_next_start(
     assert json.loads((tmp_path / REGISTRY).read_text())["keys"] == known
 
 
+@pytest.mark.requirement("GW-02")
+@pytest.mark.parametrize(
+    ("policy", "role", "warned"),
+    [
+        ({"gateway": {"roles": {"executor": {}}}}, "exceutor", True),
+        ({"gateway": {"roles": {"executor": {}}}}, "executor", False),
+        ({"gateway": {"policy": {}}}, "exceutor", False),
+        (None, "exceutor", False),
+    ],
+)
+def test_a_key_of_a_role_that_the_policy_does_not_know_is_made_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: object, role: str, warned: bool
+) -> None:
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    if policy is not None:
+        (tmp_path / "policy").mkdir()
+        (tmp_path / "policy" / "data.json").write_text(json.dumps(policy))
+    assert create(tmp_path, "scout", role, None) == 0
+    told = capsys.readouterr()
+    words = f"warning: the policy does not know the role {role}: scout may do nothing (known: executor)"
+    assert (words in told.err) is warned
+    assert told.out.startswith("toll_")
+
+
 def test_a_key_for_another_tenant(tmp_path: Path) -> None:
     publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
     assert add_key(tmp_path, "key", "scout", "executor", "globex") == "globex"
