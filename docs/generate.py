@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from schemas.events.registry import SCHEMAS  # noqa: E402 - the checkout comes first
-from tollhouse.cli import build  # noqa: E402
+from tollhouse.commands import build  # noqa: E402
 from tollhouse.services import SERVICES  # noqa: E402
 
 REFERENCE: Final = ROOT / "docs" / "reference"

@@ -1,10 +1,12 @@
 """`tollhouse key create`: an agent's key, shown once and kept as a hash."""
 
+import json
 import re
 from pathlib import Path
 
 import typer
 
+from tollhouse.local.policy import POLICY
 from tollhouse.local.secrets import new_key
 from tollhouse.registry import NoRegistry, add_key
 
@@ -28,8 +30,21 @@ def create(data: Path, agent: str, role: str, tenant: str | None) -> int:
     except OSError as error:
         typer.echo(f"The key could not be kept in {data}: {error.strerror}.", err=True)
         return 1
+    known = _roles(data)
+    if known and role not in known:
+        told = f"the policy does not know the role {role}: {agent} may do nothing"
+        typer.echo(f"warning: {told} (known: {', '.join(sorted(known))})", err=True)
     typer.echo(
         f"{agent} ({role}, {tenant}) is known to the gateway within a second. Shown only now:", err=True
     )
     typer.echo(key)
     return 0
+
+
+def _roles(data: Path) -> frozenset[str]:
+    """The roles of the policy of the stack's last start; none where a folder of Rego has them elsewhere."""
+    try:
+        policy = json.loads((data / POLICY / "data.json").read_bytes())
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(policy.get("gateway", {}).get("roles", {}))

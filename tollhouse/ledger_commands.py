@@ -37,12 +37,19 @@ def statement(
     form: Written = Form.table,
     output: Output = None,
 ) -> None:
-    """The postings of an account, oldest first, with the balance after each."""
+    """The postings of an account, oldest first, with the balance after each; exit code 1 if none."""
 
     async def rows(connection: asyncpg.Connection) -> Rows:
         return [row async for row in statements.statement(connection, account, tenant)]
 
-    write(ask(data, dsn, rows), form, output, _statement_line)
+    found = ask(data, dsn, rows)
+    if not found:
+        whose = f" of the tenant {tenant}" if tenant else ""
+        typer.echo(
+            f"nothing was posted to an account {account}{whose}: trial-balance lists all of them", err=True
+        )
+        raise typer.Exit(1)
+    write(found, form, output, _statement_line)
 
 
 @ledger_app.command()

@@ -1,7 +1,6 @@
 """Where the commands of the ledger find it: the running stack of a data folder, or a connection string."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,6 +9,7 @@ import asyncpg
 import typer
 
 from tollhouse.local.folders import data_folder
+from tollhouse.local.ready_file import NoStack, running
 
 Result = TypeVar("Result")
 
@@ -39,9 +39,8 @@ def ask(
 
 
 def ready(data: Path | None) -> dict[str, Any]:
-    """The ready line of the stack that runs on this data folder."""
-    path = (data or data_folder()) / "ready.json"
-    if not path.exists():
-        raise typer.BadParameter(f"no stack is running: {path} is not there (--data DIR or --dsn says which)")
-    line: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return line
+    """The ready line of the stack that runs on this data folder; `typer.BadParameter` where none does."""
+    try:
+        return running(data or data_folder())
+    except NoStack as error:
+        raise typer.BadParameter(f"{error}, or --dsn") from None

@@ -5,6 +5,7 @@ BANK_URL and BANK_KEY are all that changes when a gateway comes between.
 
 import asyncio
 import os
+import sys
 
 import httpx2
 from mcp import Client, MCPError
@@ -34,5 +35,15 @@ async def main() -> None:
                 print(tool, "-> refused:", refusal.data["code"], refusal.data["decision_id"])
 
 
+def reason(failure: BaseException) -> str:
+    """What the groups that async libraries wrap an error in are about."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return str(failure)
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (ExceptionGroup, MCPError, httpx2.HTTPError) as failure:
+        sys.exit(f"nothing could be done at {URL}: {reason(failure)}")

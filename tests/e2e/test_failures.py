@@ -275,7 +275,7 @@ def test_a_treasury_that_hangs_refuses_what_costs_and_keeps_no_money(whole: Dril
 def burnt(drill: Drill, decision_id: str) -> bool:
     """Whether the key of this hold is used up and its money, if there was any, is free."""
     keys = {key for (key,) in rows_of(drill.ready, "SELECT key FROM treasury.idempotency")}
-    return decision_id in keys and not placed(drill, {decision_id})
+    return f"gateway:{decision_id}" in keys and not placed(drill, {decision_id})
 
 
 @pytest.mark.requirement("GW-19")

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.fixtures.stack import (
+    STOP_WITHIN_S,
     StackProcess,
     alive,
     http_tool,
@@ -148,12 +149,27 @@ def test_it_stops_clean_and_finds_everything_again(tool: str, tmp_path: Path) ->
 
 
 @pytest.mark.requirement("OPS-01")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_terminal_ends_it_as_cleanly(tool: str, tmp_path: Path, number: signal.Signals) -> None:
+    data = tmp_path / "data"
+    with up(write_config(tmp_path, tool), data) as stack:
+        pids = stack.wait_ready()["pids"].values()
+        stack.process.send_signal(number)
+        assert stack.process.wait(STOP_WITHIN_S) == 0
+        assert not any(map(alive, pids))
+        assert not (data / "ready.json").exists()
+
+
+@pytest.mark.requirement("OPS-01")
 def test_killed_itself_it_takes_everything_along_and_starts_again(tool: str, tmp_path: Path) -> None:
     config, data = write_config(tmp_path, tool), tmp_path / "data"
     with up(config, data) as first:
         pids = first.wait_ready()["pids"].values()
         first.process.kill()
         wait_for(lambda: not any(map(alive, pids)), 10.0, "every process gone")
+    assert (data / "ready.json").exists()
+    for words in (("ledger", "verify"), ("policy", "status")):
+        assert "no stack is running" in says(*words, "--data", str(data))
     with up(config, data) as second:
         second.wait_ready()
         assert second.call().status_code == 200
@@ -173,7 +189,7 @@ def test_asked_to_stop_while_it_starts_it_leaves_nothing(tool: str, tmp_path: Pa
     data = tmp_path / "data"
     with up(write_config(tmp_path, tool), data) as stack:
         wait_for((data / "logs" / "nats.log").exists, 20.0, "the start")
-        assert stack.stop() == 0
+        assert stack.stop() == 128 + signal.SIGTERM
         mine = str(data).encode()
         assert [pid for pid in running() if mine in command_line(pid)] == []
 
@@ -201,8 +217,14 @@ def test_opa_itself_says_which_policy_it_judges_by(stack: StackProcess) -> None:
     assert "executor" in said
 
 
-def test_policy_status_without_a_stack_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tollhouse", "policy", "status", "--data", str(tmp_path)]
+def says(*words: str) -> str:
+    """What a command that fails says on stderr."""
+    command = [sys.executable, "-m", "tollhouse", *words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "no stack is running" in ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.parametrize("words", [("ledger", "verify"), ("policy", "status")])
+def test_a_command_for_a_stack_says_that_there_is_none(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert "no stack is running" in says(*words, "--data", str(tmp_path))

@@ -118,6 +118,26 @@ def test_the_same_agent_with_another_url_and_header(tutorial: Tutorial) -> None:
     assert "The ledger is sound." in tutorial.ledger("verify")
 
 
+@pytest.mark.parametrize(
+    ("server", "told"),
+    [("bank", "the API key is not known"), ("nobank", "the API key is not known"), ("", "")],
+)
+def test_an_agent_that_gets_nowhere_says_why_in_one_line(tutorial: Tutorial, server: str, told: str) -> None:
+    url = f"{tutorial.ready['gateway']}/mcp/{server}" if server else f"http://127.0.0.1:{free_port()}/"
+    variables = {**os.environ, "BANK_URL": url, "BANK_KEY": "toll_wrong"}
+    ended = subprocess.run(
+        [sys.executable, "agent.py"],
+        env=variables,
+        cwd=tutorial.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(f"nothing could be done at {url}: {told}")
+
+
 @pytest.mark.requirement("GW-05")
 async def test_a_third_party_server_behind_the_gate(tutorial: Tutorial) -> None:
     """Two protocol eras, and nothing of the server's own answers is lost."""

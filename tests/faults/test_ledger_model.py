@@ -113,6 +113,8 @@ class Model:
         }
         if account.status in refused:
             return refused[account.status]
+        if account.unsettled == "unknown":
+            return "no_authorization_record"
         if account.status == "executed" and amount_cents is None:
             return "duplicate"
         wanted_cents = account.left_cents if amount_cents is None else amount_cents
@@ -151,8 +153,10 @@ class Model:
             return "no_authorization_record"
         if account.status in _OVER:
             return _OVER[account.status]
-        if account.status == "executed" or account.is_unknown:
+        if account.status == "executed":
             return "duplicate"
+        if account.status == "approved" and account.unsettled == "unknown":
+            return "no_authorization_record"
         self._end(account, "voided")
         return "voided"
 

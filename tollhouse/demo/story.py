@@ -141,9 +141,8 @@ class Story:
         for number, answer in enumerate(await asyncio.gather(*calls), 1):
             self.expect(f"searches flights, call {number}", answer, "policy_unavailable", 503)
         async with asyncio.timeout(HEAL_S):
-            while (await scout.http.get("/readyz")).status_code != 200:
+            while (healed := await scout.get("/tools/search/flights", to="LIS")).status == 503:
                 await asyncio.sleep(POLL_S)
-        healed = await scout.get("/tools/search/flights", to="LIS")
         self.expect("searches again, with the engine back", healed, "allowed", 200)
 
     async def books(self, scout: Agent) -> None:

@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,9 @@ STACKS_OWN = frozenset({"secrets.json", "registry.json"})
 """What a folder of ours has had since before there was a marker."""
 FILE_SYSTEMS_OWN = frozenset({"lost+found"})
 SHOWN_MAX = 3
+LOCK = "lock"
+ASKING_S = 0.2
+PAUSE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,13 @@ class Lock:
 
     def __enter__(self) -> Self:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _gets(self._file, fcntl.LOCK_EX, ASKING_S):
             holder = self._path.read_text().strip() or "unknown"
             os.close(self._file)
             raise StartFailed(
                 f"The data folder {self._path.parent} is in use by another tollhouse up, pid {holder}.\n"
                 f"Stop it (kill {holder}), or name another folder with --data DIR."
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
         return self
@@ -94,6 +96,32 @@ class Lock:
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.close(self._file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process has this lock."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _gets(handle, fcntl.LOCK_SH, 0)
+    finally:
+        os.close(handle)
+
+
+def _gets(handle: int, kind: int, within_s: float) -> bool:
+    """Whether the lock could be had. Whoever only asks whether it is held has it for a moment."""
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(PAUSE_S)
+        else:
+            return True
 
 
 def _make(root: Path) -> None:

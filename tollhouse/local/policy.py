@@ -5,9 +5,12 @@ from pathlib import Path
 
 from tollhouse.config import Config
 from tollhouse.policy.compile import build_bundle
-from tollhouse.policy.reader import read_policy, roles_of, warnings_of
+from tollhouse.policy.reader import review, roles_of
 from tollhouse.policy.revision import NotABundle
 from tollhouse.problems import DocumentError
+
+POLICY = "policy"
+"""Where in the data folder the bundle is."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,8 @@ def compile_policy(config: Config, folder: Path) -> CompiledPolicy:
         raise DocumentError([config.problem(("policy",), f"cannot be loaded: {error}")]) from None
     if config.policy_path.is_dir():
         return CompiledPolicy(folder, [])
-    policy = read_policy(config.policy_path)
-    told = [f"{config.policy_path}: {warning}" for warning in warnings_of(policy)]
-    return CompiledPolicy(folder, told + _unknown_roles(config, roles_of(policy)))
+    policy, warnings = review(config.policy_path)
+    return CompiledPolicy(folder, [str(each) for each in warnings] + _unknown_roles(config, roles_of(policy)))
 
 
 def _unknown_roles(config: Config, known: frozenset[str]) -> list[str]:

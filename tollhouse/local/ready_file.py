@@ -11,10 +11,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tollhouse.local.data import LOCK, is_held
 from tollhouse.local.files import write_whole
 
 READY_FILE = "ready.json"
 RETRY_S = 1.0
+
+
+class NoStack(Exception):
+    """No stack runs on the data folder; the message says so."""
+
+
+def running(data: Path) -> dict[str, Any]:
+    """The ready line of the stack that runs on this folder. Raises NoStack, also where one was killed."""
+    path = data / READY_FILE
+    if not path.exists() or not is_held(data / LOCK):
+        raise NoStack(f"no stack is running in {data} (--data DIR says which)")
+    ready: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return ready
 
 
 class ReadyFile:

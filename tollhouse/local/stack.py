@@ -24,7 +24,7 @@ from tollhouse.local.guard import write_bundle, write_guard
 from tollhouse.local.memory import choose_ports
 from tollhouse.local.nats import Nats, NatsUser, service_users
 from tollhouse.local.opa import Opa
-from tollhouse.local.policy import compile_policy
+from tollhouse.local.policy import POLICY, compile_policy
 from tollhouse.local.ports import LOOPBACK
 from tollhouse.local.postgres import Postgres
 from tollhouse.local.secrets import Secrets, new_key
@@ -100,7 +100,7 @@ class Stack:
         secrets = Secrets.load(data / "secrets.json")
         keys = Keys.of(config, secrets)
         ports = ports or choose_ports(data / "ports.json", (*SERVERS, *LISTENING), _given_ports(config))
-        policy = compile_policy(config, data / "policy")
+        policy = compile_policy(config, data / POLICY)
         postgres = Postgres(
             data.folder("postgres"), data.log("postgres"), ports["postgres"], secrets.superuser
         )

@@ -27,10 +27,6 @@ IDLE_S = 1.0
 BUSY_S = 0.02
 
 
-class StopAsked(SystemExit):
-    """SIGTERM or SIGINT came. A SystemExit, since that alone gets through an event loop's callbacks."""
-
-
 class Server(Protocol):
     """What can be started and asked whether it is ready."""
 
@@ -97,7 +93,7 @@ class Member:
 
 
 class Supervisor:
-    """Watches members until a signal asks to stop. `meanwhile` is called after every look at all of them."""
+    """Watches members. `meanwhile` is called after every look at all of them."""
 
     def __init__(
         self,
@@ -113,7 +109,7 @@ class Supervisor:
         self._meanwhile = meanwhile
 
     def watch(self) -> None:
-        """Until StopAsked."""
+        """Until a signal's handler raises."""
         with _Alarm() as alarm:
             while True:
                 for member in self._members:

@@ -1,19 +1,17 @@
 """`tollhouse up`: start everything, say so, keep it running, and leave nothing behind."""
 
 import errno
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from tollhouse.config import Config, read_config
 from tollhouse.local.child import StartFailed
-from tollhouse.local.data import DataFolder, Lock
+from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.opa_binary import OpaMissing, obtain_opa
 from tollhouse.local.ready_file import READY_FILE, ReadyFile
 from tollhouse.local.stack import Stack
-from tollhouse.local.supervisor import StopAsked, Supervisor
+from tollhouse.local.stop import StopAsked, stop_signals, unstoppable
+from tollhouse.local.supervisor import Supervisor
 from tollhouse.local.voice import Voice, voice
 from tollhouse.problems import DocumentError
 
@@ -22,17 +20,16 @@ EXIT_MISTAKEN = 2
 
 
 def run(config_path: Path, data: Path, *, as_json: bool, restart: bool) -> int:
-    """Run the stack until SIGTERM or SIGINT; the exit code.
+    """Run the stack until SIGTERM, SIGINT or SIGHUP; the exit code.
 
-    0: it was asked to stop and did. 1: it could not start. 2: the configuration is not right.
+    0: it was up, was asked to stop and did. 1: it could not start. 2: the configuration is not right.
+    Asked to stop before it was up, it raises StopAsked with the code of a process that the signal ended.
     """
     speak = voice(as_json=as_json)
     try:
-        with _stop_signals():
+        with stop_signals():
             config = read_config(config_path)
             _live(config, DataFolder.open(data), speak, restart=restart)
-    except StopAsked:
-        return 0
     except DocumentError as error:
         speak.failed(str(error))
         return EXIT_MISTAKEN
@@ -47,7 +44,7 @@ def run(config_path: Path, data: Path, *, as_json: bool, restart: bool) -> int:
 
 def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> None:
     """From the lock to the last server's end."""
-    with Lock(data / "lock"):
+    with Lock(data / LOCK):
         ready_file = ReadyFile(data / READY_FILE, speak.warn)
         ready_file.remove()
         with speak.progress() as progress:
@@ -58,36 +55,24 @@ def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> N
         try:
             with speak.progress() as progress:
                 stack.start(progress)
-            ready_file.keep(stack.ready())
-            speak.ready(stack.ready())
-            Supervisor(
-                stack.members,
-                speak,
-                restart=restart,
-                # Whoever reads the file finds the processes of now.
-                meanwhile=lambda: ready_file.keep(stack.ready()),
-            ).watch()
+            with suppress(StopAsked):
+                _watch(stack, ready_file, speak, restart=restart)
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            unstoppable()
             ready_file.remove()
             with speak.progress() as progress:
                 stack.stop(progress)
 
 
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT become StopAsked, wherever we are."""
-    before = {number: signal.signal(number, _ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _watch(stack: Stack, ready_file: ReadyFile, speak: Voice, *, restart: bool) -> None:
+    """Say that everything answers, and keep it so. Whoever reads the file finds the processes of now."""
 
+    def keep() -> None:
+        ready_file.keep(stack.ready())
 
-def _ask(_number: int, _frame: FrameType | None) -> None:
-    raise StopAsked
+    keep()
+    speak.ready(stack.ready())
+    Supervisor(stack.members, speak, restart=restart, meanwhile=keep).watch()
 
 
 def _told(error: OSError, data: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tollhouse.policy.compile import build_bundle, compile_policy
-from tollhouse.policy.reader import read_policy, warnings_of
+from tollhouse.policy.reader import review
 from tollhouse.policy.revision import NotABundle
 from tollhouse.policy.status import status
 from tollhouse.problems import DocumentError
@@ -23,12 +23,12 @@ def policy() -> None:
 def check(file: Annotated[Path, typer.Argument(help="a policy document")]) -> None:
     """Say all that is wrong with a policy document, each with its line and column."""
     try:
-        document = read_policy(file)
+        document, warnings = review(file)
     except DocumentError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    for warning in warnings_of(document):
-        typer.echo(f"{file}: warning: {warning}", err=True)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
     _, revision = compile_policy(document)
     told = f"version {revision.version}, {len(document.roles)} roles, revision {revision.revision}"
     typer.echo(f"{file}: {told}")

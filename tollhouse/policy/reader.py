@@ -1,61 +1,32 @@
 """From a file to a policy document that is right in itself, or every problem of it with its line."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tollhouse.policy.document import PolicyDocument, Role, Tool
+from tollhouse.policy.document import PolicyDocument
+from tollhouse.policy.warnings import warnings_of
 from tollhouse.problems import DocumentError, Problem
 from tollhouse.yaml_reader import Document, as_model, read_document
 
 
 def read_policy(path: Path) -> PolicyDocument:
     """Read and check a policy document. Raises `DocumentError`."""
+    return review(path)[0]
+
+
+def review(path: Path) -> tuple[PolicyDocument, list[Problem]]:
+    """The same, with what is legal in it and probably not meant."""
     source = read_document(path)
     policy = as_model(source, PolicyDocument)
     problems = [*_names_twice(source, policy), *_roles_unknown(source, policy)]
     if problems:
         raise DocumentError(problems)
-    return policy
+    return policy, warnings_of(source, policy)
 
 
 def roles_of(policy: PolicyDocument) -> frozenset[str]:
     """The roles that the policy knows; an agent of any other role may do nothing."""
     return frozenset(policy.roles)
-
-
-def warnings_of(policy: PolicyDocument) -> list[str]:
-    """What is legal and probably not meant."""
-    return [
-        *(
-            f"roles.{name}.tools: * grants every tool of every server to {name}"
-            for name, role in policy.roles.items()
-            if any(tool.name == "*" for tool in role.tools)
-        ),
-        *(told for name, role in policy.roles.items() for told in _escapable(name, role)),
-    ]
-
-
-def _escapable(name: str, role: Role) -> Iterator[str]:
-    """Grants that bind a tool which a wider pattern grants again, by any other spelling and without that.
-
-    `search.POST /pay/` and `search.POST /Pay` are not `search.POST /pay`, and to many servers they are.
-    """
-    for tool in role.tools:
-        binds = [word for word in ("arguments", "price", "approval") if getattr(tool, word) is not None]
-        wider = next((other for other in role.tools if binds and _covers(other, tool)), None)
-        if wider is not None:
-            yield (
-                f"roles.{name}.tools: {wider.name} grants other spellings of {tool.name} too (capitals, a"
-                f" slash at the end), without its {' and '.join(binds)}: name what {wider.name} is meant for"
-            )
-
-
-def _covers(wider: Tool, tool: Tool) -> bool:
-    if "*" not in wider.name or not fnmatchcase(tool.name, wider.name):
-        return False
-    terms = {"arguments", "additional_arguments", "price", "approval"}
-    return wider.model_dump(include=terms) != tool.model_dump(include=terms)
 
 
 def _names_twice(source: Document, policy: PolicyDocument) -> Iterator[Problem]:

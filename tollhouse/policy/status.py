@@ -1,6 +1,5 @@
 """`tollhouse policy status`: which policy the running stack judges by, asked of OPA itself."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tollhouse.local.folders import data_folder
+from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
 
 ANSWER_WITHIN_S = 5.0
@@ -41,13 +41,16 @@ def status(data: Data = None) -> None:
 
 
 def _ask(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    ready = folder / "ready.json"
-    if not ready.exists():
-        raise typer.BadParameter(f"no stack is running: {ready} is not there (--data DIR says which)")
-    opa = _client(json.loads(ready.read_text("utf-8"))["opa"], Secrets.load(folder / "secrets.json"))
+    try:
+        url = str(running(folder)["opa"])
+    except NoStack as error:
+        raise typer.BadParameter(str(error)) from None
+    opa = _client(url, Secrets.load(folder / "secrets.json"))
     try:
         return opa.get_data("gateway/policy")["result"], opa.get_data("gateway/roles")["result"]
-    except (requests.RequestException, PolicyNotFoundError) as error:
+    except requests.RequestException:
+        raise typer.BadParameter(f"OPA does not answer at {url}") from None
+    except PolicyNotFoundError as error:
         raise typer.BadParameter(f"OPA does not say: {error}") from None
     finally:
         opa.close_connection()

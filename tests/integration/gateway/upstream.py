@@ -46,17 +46,19 @@ class Upstream:
         self.answer = write
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                seen = await _read(reader)
-                self.requests.append(seen)
-                if self.answer is None:
-                    writer.write(OK)
-                else:
-                    await self.answer(seen, writer)
-                await writer.drain()
-        self.left.set()
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    seen = await _read(reader)
+                    self.requests.append(seen)
+                    if self.answer is None:
+                        writer.write(OK)
+                    else:
+                        await self.answer(seen, writer)
+                    await writer.drain()
+        finally:
+            self.left.set()
+            writer.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> Seen:
@@ -67,7 +69,7 @@ async def _read(reader: asyncio.StreamReader) -> Seen:
     named = dict(headers)
     body = b""
     if named.get("transfer-encoding") == "chunked":
-        while size := int(await reader.readline(), 16):
+        while size := int(await reader.readuntil(b"\n"), 16):
             body += (await reader.readexactly(size + 2))[:-2]
         await reader.readline()
     elif "content-length" in named:

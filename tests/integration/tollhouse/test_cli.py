@@ -89,3 +89,31 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "wrong Open Policy Agent: not here, and no Go to build it" in told.stdout
     assert "cannot be used: Not a directory" in told.stdout
+
+
+INTERRUPTED_AT = """\
+import os, signal, sys
+
+module = sys.argv[1]
+
+class Interrupter:
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+from tollhouse.cli import main
+sys.argv[1:] = ["up", "--config", "none.yaml"]
+main()
+"""
+
+
+@pytest.mark.requirement("OPS-01")
+@pytest.mark.parametrize(
+    "module", ["typer", "tollhouse.services", "tollhouse.commands", "pydantic", "asyncpg"]
+)
+def test_a_command_that_is_interrupted_while_it_loads_ends_without_a_word(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT, module], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -14,10 +14,11 @@ import pytest
 
 from tollhouse.keys import create
 from tollhouse.local.child import StartFailed
-from tollhouse.local.data import DataFolder, Lock
+from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.files import write_whole
 from tollhouse.local.memory import choose_ports
 from tollhouse.local.ports import free_port
+from tollhouse.local.ready_file import READY_FILE, NoStack, running
 from tollhouse.local.secrets import Secrets
 from tollhouse.local.sockets import PATH_BYTES_MAX, socket_path
 from tollhouse.registry import GATEWAYS, KEYS, REGISTRY, add_key, fingerprint, publish
@@ -128,6 +129,17 @@ def test_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("OPS-01")
+def test_a_stack_runs_where_its_ready_file_is_and_its_lock_is_held(tmp_path: Path) -> None:
+    with Lock(tmp_path / LOCK):
+        with pytest.raises(NoStack, match="no stack is running"):
+            running(tmp_path)
+        (tmp_path / READY_FILE).write_text('{"ready": true}')
+        assert running(tmp_path) == {"ready": True}
+    with pytest.raises(NoStack, match="no stack is running"):
+        running(tmp_path)
+
+
+@pytest.mark.requirement("OPS-01")
 def test_secrets_are_kept(tmp_path: Path) -> None:
     fresh = Secrets.load(tmp_path / "secrets.json")
     password = fresh.password("tollhouse_treasury")
@@ -176,6 +188,30 @@ def test_a_created_key_is_kept_as_a_hash_and_survives_the_next_start(
     assert key not in (tmp_path / KEYS).read_text()
     publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
     assert json.loads((tmp_path / REGISTRY).read_text())["keys"] == known
+
+
+@pytest.mark.requirement("GW-02")
+@pytest.mark.parametrize(
+    ("policy", "role", "warned"),
+    [
+        ({"gateway": {"roles": {"executor": {}}}}, "exceutor", True),
+        ({"gateway": {"roles": {"executor": {}}}}, "executor", False),
+        ({"gateway": {"policy": {}}}, "exceutor", False),
+        (None, "exceutor", False),
+    ],
+)
+def test_a_key_of_a_role_that_the_policy_does_not_know_is_made_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: object, role: str, warned: bool
+) -> None:
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    if policy is not None:
+        (tmp_path / "policy").mkdir()
+        (tmp_path / "policy" / "data.json").write_text(json.dumps(policy))
+    assert create(tmp_path, "scout", role, None) == 0
+    told = capsys.readouterr()
+    words = f"warning: the policy does not know the role {role}: scout may do nothing (known: executor)"
+    assert (words in told.err) is warned
+    assert told.out.startswith("toll_")
 
 
 def test_a_key_for_another_tenant(tmp_path: Path) -> None:

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from tollhouse.policy.document import PolicyDocument
-from tollhouse.policy.reader import read_policy, warnings_of
+from tollhouse.policy.reader import review
 
 pytestmark = pytest.mark.requirement("POL-02")
 PRICE = "price: {fixed_cents: 5}"
 EXAMPLES = Path(__file__).parents[3]
 
 
-def policy(folder: Path, *tools: str) -> PolicyDocument:
+def warnings(folder: Path, *tools: str) -> list[str]:
+    """What is told of a role with these tools, without the file's name."""
     path = folder / "policy.yaml"
     listed = "".join(f"      - {tool}\n" for tool in tools)
     path.write_text(f'version: "1"\ncurrency: USD\nroles:\n  r:\n    tools:\n{listed}  boss: {{}}\n')
-    return read_policy(path)
+    return [str(warning).removeprefix(f"{path}:") for warning in review(path)[1]]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,12 @@ def policy(folder: Path, *tools: str) -> PolicyDocument:
 def test_what_a_wider_pattern_grants_again_unbound_is_told(
     tmp_path: Path, bound: str, wider: str, without: str
 ) -> None:
-    for tools in ((bound, wider), (wider, bound)):
-        (told,) = warnings_of(policy(tmp_path, *tools))
-        assert told.startswith("roles.r.tools: ")
+    for place, tools in (
+        ("6:9: roles.r.tools[0]: ", (bound, wider)),
+        ("7:9: roles.r.tools[1]: ", (wider, bound)),
+    ):
+        [told] = warnings(tmp_path, *tools)
+        assert told.startswith(place)
         assert f"without its {without}: " in told
 
 
@@ -49,11 +52,70 @@ def test_what_a_wider_pattern_grants_again_unbound_is_told(
     ],
 )
 def test_what_no_other_spelling_escapes_is_not_told(tmp_path: Path, tools: tuple[str, ...]) -> None:
-    assert warnings_of(policy(tmp_path, *tools)) == []
+    assert warnings(tmp_path, *tools) == []
 
 
 @pytest.mark.parametrize(
     "path", ["examples/policy.yaml", "examples/quickstart/policy.yaml", "tollhouse/demo/policy.yaml"]
 )
 def test_our_own_documents_have_nothing_to_be_told(path: str) -> None:
-    assert warnings_of(read_policy(EXAMPLES / path)) == []
+    assert review(EXAMPLES / path)[1] == []
+
+
+BY_AMOUNT = "price: {argument: amount}"
+NEVER = [
+    (
+        f"{{name: bank.pay, arguments: {{to: {{}}}}, {BY_AMOUNT}}}",
+        "amount tells the price, and is not named in",
+    ),
+    (f"{{name: bank.pay, arguments: {{}}, {BY_AMOUNT}}}", "amount tells the price, and is not named in"),
+    (
+        "{name: bank.pay, arguments: {a: {}}, price: {per_unit_cents: 2, argument: n}}",
+        "n tells the price, and is",
+    ),
+    ('{name: "web.GET /pages", price: {per_unit_cents: 2, argument: n}}', "what stands in a query is text"),
+    ('{name: "web.HEAD /pages/*", price: {argument: n}}', "what stands in a query is text"),
+    (
+        "{name: b.p, arguments: {o: {type: number}}, price: {argument: o.sum}}",
+        "its rule lets it be no object",
+    ),
+    *(
+        (f"{{name: bank.pay, arguments: {{amount: {rule}}}, {BY_AMOUNT}}}", "its rule lets it be no number")
+        for rule in (
+            "{type: string}",
+            "{type: boolean}",
+            "{pattern: '^[0-9]+$'}",
+            "{max_items: 2}",
+            "{enum: ['5', true]}",
+            "{const: '5'}",
+        )
+    ),
+]
+
+
+@pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize(("tool", "why"), NEVER)
+def test_a_price_that_no_call_can_have_is_told(tmp_path: Path, tool: str, why: str) -> None:
+    [told] = warnings(tmp_path, tool)
+    assert told.startswith("6:9: roles.r.tools[0]: ")
+    assert why in told
+    assert told.endswith(" is refused")
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        f"{{name: bank.pay, {BY_AMOUNT}}}",
+        f"{{name: bank.pay, arguments: {{to: {{}}}}, additional_arguments: true, {BY_AMOUNT}}}",
+        "{name: bank.pay, arguments: {o: {type: object}}, price: {argument: o.sum}}",
+        '{name: "web.GET /pages", price: {fixed_cents: 2}}',
+        '{name: "web.POST /GET /pages", price: {argument: n}}',
+        "{name: web.GET, price: {argument: n}}",
+        *(
+            f"{{name: bank.pay, arguments: {{amount: {rule}}}, {BY_AMOUNT}}}"
+            for rule in ("{}", "{type: integer}", "{maximum: 5}", "{enum: [1, 'x']}", "{const: 0.5}")
+        ),
+    ],
+)
+def test_a_price_that_a_call_can_have_is_not_told(tmp_path: Path, tool: str) -> None:
+    assert warnings(tmp_path, tool) == []
