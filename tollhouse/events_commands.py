@@ -22,6 +22,7 @@ from adapters.dead_letter import DeadLetter
 from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.telemetry import configure_logging
 from tollhouse.local.folders import data_folder
+from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
 
 events_app = typer.Typer(no_args_is_help=True, help="The stream of events, and its dead letters.")
@@ -160,11 +161,13 @@ def _ask(data: Path | None, nats: str | None, work: Callable[[Bus], Awaitable[Re
 
 
 def _address(folder: Path, nats: str | None) -> BusAddress:
-    ready, secrets = folder / "ready.json", folder / "secrets.json"
-    for needed in (secrets,) if nats else (ready, secrets):
-        if not needed.exists():
-            raise typer.BadParameter(f"no stack is running: {needed} is not there (--data DIR says which)")
-    url = urlsplit(nats or json.loads(ready.read_text("utf-8"))["nats"])
+    try:
+        url = urlsplit(nats or str(running(folder)["nats"]))
+    except NoStack as error:
+        raise typer.BadParameter(str(error)) from None
+    secrets = folder / "secrets.json"
+    if not secrets.exists():
+        raise typer.BadParameter(f"there is no stack: {secrets} is not there (--data DIR says which)")
     password = Secrets.load(secrets).bus.get("replayer", "")
     return BusAddress(f"nats://{url.hostname}:{url.port}", "replayer", password)
 

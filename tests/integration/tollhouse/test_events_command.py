@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,19 +16,22 @@ from schemas.events.registry import Event
 from tests.fixtures.bus import LossyBus
 from tests.fixtures.events import decided, of_record
 from tests.fixtures.servers import NATS_PASSWORDS
+from tollhouse.local.data import LOCK, Lock
+from tollhouse.local.ready_file import READY_FILE
 
 pytestmark = pytest.mark.requirement("EVT-04")
 
 
 @pytest.fixture
-def data(lossy_bus: LossyBus, tmp_path: Path) -> Path:
-    """The data folder of a stack whose bus this is."""
+def data(lossy_bus: LossyBus, tmp_path: Path) -> Iterator[Path]:
+    """The data folder of a running stack whose bus this is."""
     observer = lossy_bus.address("control").url.replace("nats://", "nats://operator:x@")
-    (tmp_path / "ready.json").write_text(json.dumps({"nats": observer}))
+    (tmp_path / READY_FILE).write_text(json.dumps({"nats": observer}))
     (tmp_path / "secrets.json").write_text(
         json.dumps({"superuser": "x", "bus": {"replayer": NATS_PASSWORDS["replayer"]}})
     )
-    return tmp_path
+    with Lock(tmp_path / LOCK):
+        yield tmp_path
 
 
 def events(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -90,7 +94,7 @@ async def test_events_are_listed_newest_or_from_a_place(data: Path, lossy_bus: L
     published = await filled(lossy_bus, ["a", "b", "c"])
     url = lossy_bus.address("control").url
     here = ("--data", str(data), "--nats", url)
-    (data / "ready.json").unlink()
+    (data / READY_FILE).unlink()
     newest = await listed("--limit", "2", *here)
     assert [row["event_id"] for row in newest] == [event["event_id"] for event in published[1:]]
     first = await listed("--limit", "1", "--after", "0", *here)
@@ -122,6 +126,6 @@ def test_without_a_stack_or_a_bus_it_says_so(data: Path, lossy_bus: LossyBus, tm
     gone = events("list", "--data", str(data))
     assert gone.returncode == 1
     assert "cannot be asked" in gone.stderr
-    (data / "ready.json").unlink()
+    (data / READY_FILE).unlink()
     assert events("list", "--data", str(data)).returncode == 2
     lossy_bus.start()
