@@ -45,6 +45,8 @@ _OPERATED: Final = {
     re.compile(rb"reconciliations/ID/breaks/ID/resolve".replace(b"ID", _ID)): 200,
 }
 """What an operator may write, with the status of its answer."""
+_OPERATORS_ALONE: Final = b"reconciliations"
+"""What no agent reads either: it tells of every agent's spends."""
 _TABLES: Final = re.compile(rb"workflows/[^/]+/balance|accounts/[^/]+/statement|trial-balance")
 _CSV: Final = (b"content-type", b"text/csv; charset=utf-8")
 _QUERY: Final = re.compile(rb"[A-Za-z0-9._:@%=&+-]{0,2000}")
@@ -123,7 +125,8 @@ class Spends:
 
     async def _read(self, gate: Gate, request: Request, path: bytes) -> None:
         target = "/v1/" + path.decode("ascii")
-        asker = await self._asker(gate, request)
+        is_operators = path.startswith(_OPERATORS_ALONE)
+        asker = await (self._operating(gate, request, path) if is_operators else self._asker(gate, request))
         if _TABLES.fullmatch(path) and _wants_csv(request):
             text = await self._treasury.read_text(asker, f"{target}?format=csv")
             await request.start(200, [_CSV, (b"content-length", str(len(text)).encode())])
@@ -134,17 +137,22 @@ class Spends:
         await request.answer(200, await self._treasury.read(asker, target))
 
     async def _operate(self, gate: Gate, request: Request, path: bytes, status: int) -> None:
+        asker = await self._operating(gate, request, path)
+        document = await body(request)
+        principal = Principal(asker.principal, "operator", asker.tenant, "api_key")
+        asked = once(request, principal, path.decode("ascii"), document)
+        target = "/v1/" + path.decode("ascii")
+        await request.answer(status, await self._treasury.write(asker, target, document, asked))
+
+    async def _operating(self, gate: Gate, request: Request, path: bytes) -> Asker:
+        """The operator who asks; an agent is refused, on record."""
         asker = await self._asker(gate, request)
         if asker.bearer is None:
             refusal = Denied("tool_not_allowed", "only an operator may do this")
             principal = await gate.identity.identify(request.credential)
             await refuse(gate, principal, _call(request, path.split(b"/")[0].decode()), refusal)
             raise refusal
-        document = await body(request)
-        principal = Principal(asker.principal, "operator", asker.tenant, "api_key")
-        asked = once(request, principal, path.decode("ascii"), document)
-        target = "/v1/" + path.decode("ascii")
-        await request.answer(status, await self._treasury.write(asker, target, document, asked))
+        return asker
 
     async def _asker(self, gate: Gate, request: Request) -> Asker:
         """An operator asks with their own key, so that the treasury sees who it is."""

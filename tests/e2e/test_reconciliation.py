@@ -50,8 +50,12 @@ async def test_an_operator_reconciles_through_the_gateway(road: Tollroad) -> Non
 
 
 async def test_an_agent_reconciles_nothing(road: Tollroad) -> None:
-    refused = await road.spend("reconciliations", statement("ch_1"))
-    assert (refused.status_code, refused.json()["code"]) == (403, "tool_not_allowed")
+    for refused in (
+        await road.spend("reconciliations", statement("ch_1")),
+        await road.ask("GET", "/api/treasury/reconciliations", key="scout-key"),
+        await road.ask("GET", f"/api/treasury/reconciliations/{new_id()}", key="scout-key"),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (403, "tool_not_allowed")
     assert (await road.spend("reconciliations", statement("ch_1"), key="nobody")).status_code == 401
     bad = await road.spend("reconciliations", statement("ch_1") | {"x": 1}, key="olga-key")
     assert (bad.status_code, bad.json()["detail"][0]["loc"]) == (422, ["body", "x"])

@@ -7,21 +7,18 @@ moves nothing. A key whose first command is still under way, on whatever machine
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 
 from adapters.postgres import Connection, Database, one
-from schemas.events import registry
 from schemas.ids import new_id
 from treasury.core.command import Answer, Asked
-from treasury.core.intent import Intent
 from treasury.edge.queries import SQL
-from treasury.errors import NotAuthorized, Refused
+from treasury.errors import Refused
 
 __all__ = ["Answer", "Asked", "Commit", "fresh_id", "instant", "once"]
 
@@ -34,27 +31,6 @@ class Commit:
     tenant: str
     at: datetime
     correlation_id: str
-    _events: int = field(default=0, init=False)
-
-    async def tell(self, event_type: str, intent: Intent, **payload: Any) -> None:
-        """Write an event about an intent to the outbox; `payload` adds to what is always told."""
-        event = registry.event(
-            event_type,
-            intent.told() | payload,
-            tenant=self.tenant,
-            workflow_id=str(intent.workflow_id),
-            correlation_id=self.correlation_id,
-            occurred_at=instant(self.at),
-        )
-        self._events += 1
-        await self.connection.execute(
-            SQL.insert_event,
-            self.tenant,
-            event["event_id"],
-            intent.workflow_id,
-            self._events,
-            orjson.dumps(event).decode(),
-        )
 
 
 def instant(at: datetime) -> str:
@@ -72,7 +48,7 @@ async def once(
 ) -> Answer:
     """Run a command once and keep its answer. `work` decides before it writes.
 
-    Raises `Refused` for the key's sake, `NotAuthorized` where nothing is kept, `DatabaseUnavailable`.
+    Raises `Refused` for the key's sake, `DatabaseUnavailable`.
     """
 
     async def attempt(connection: Connection) -> Answer:
@@ -83,8 +59,6 @@ async def once(
         await connection.execute(SQL.limit_lock_wait, "0")
         try:
             answer = await work(Commit(connection, asked.tenant, at, asked.correlation_id))
-        except NotAuthorized:
-            raise
         except Refused as refused:
             answer = Answer(refused.status, {"code": refused.code, "detail": refused.detail})
         text = orjson.dumps(answer.body).decode()

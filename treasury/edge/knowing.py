@@ -2,13 +2,13 @@
 budgets locked.
 
 Rows are locked in one order by whoever locks them: workflows, then budgets, each sorted by their keys. A row
-that somebody else made in the meantime is neither made nor seen by the statement that looked for it, so the
-statement is asked once more.
+that somebody else made in the meantime is neither made nor seen by the statement that looked for it: then
+the whole transaction begins anew.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -25,11 +25,9 @@ from treasury.core.money import Money
 from treasury.core.workflow import Workflow
 from treasury.edge.queries import LEDGER
 
-LOOKS_MAX: Final = 4
-
 
 class RowsMoved(Exception):
-    """What was looked for was made by somebody else again and again: begin anew."""
+    """What was looked for was made by somebody else meanwhile: begin anew."""
 
 
 Workflows = Mapping[tuple[str, UUID], Workflow]
@@ -40,12 +38,11 @@ async def lock_workflows(connection: Connection, commands: Sequence[Command]) ->
     spent = {(each.tenant, each.declared.workflow_id) for each in commands if each.declared}
     intents = [(c.tenant, c.intent_id) for c in commands if c.declared is None and c.intent_id]
     holds = [(c.tenant, c.hold_id) for c in commands if c.hold_id]
-    for _ in range(LOOKS_MAX):
-        rows = await connection.fetch(LEDGER.lock_workflows, *_two(spent), *_two(intents), *_two(holds))
-        found = {(row["tenant_id"], row["id"]): _workflow(row) for row in rows}
-        if spent <= found.keys():
-            return found
-    raise RowsMoved
+    rows = await connection.fetch(LEDGER.lock_workflows, *_two(spent), *_two(intents), *_two(holds))
+    found = {(row["tenant_id"], row["id"]): _workflow(row) for row in rows}
+    if not spent <= found.keys():
+        raise RowsMoved
+    return found
 
 
 async def know(
@@ -77,11 +74,10 @@ async def lock_budgets(
         [budget.window_start for _, budget in budgets],
         [budget.currency for _, budget in budgets],
     ]
-    for _ in range(LOOKS_MAX):
-        rows = await connection.fetch(LEDGER.lock_budgets_of_all, *columns)
-        if len(rows) == len(budgets):
-            return {(row["tenant_id"], _budget(row)): _state(row) for row in rows}
-    raise RowsMoved
+    rows = await connection.fetch(LEDGER.lock_budgets_of_all, *columns)
+    if len(rows) != len(budgets):
+        raise RowsMoved
+    return {(row["tenant_id"], _budget(row)): _state(row) for row in rows}
 
 
 async def load_intent(connection: Connection, tenant: str, intent_id: UUID) -> Intent | None:

@@ -45,10 +45,26 @@ class Command:
         return JSONResponse(body, answer.status)
 
 
-def command(request: Request, parts: InHouse, known: Known, idempotency_key: Key = None) -> Command:
-    """Only an operator may give one; raises `NotAuthorized`."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An operator of a tenant."""
+
+    tenant: str
+    operator: str
+
+
+def operator(known: Known) -> Person:
+    """Who asks, where that is an operator; raises `NotAuthorized` for a gateway."""
     if known.operator is None:
         raise NotAuthorized("token_invalid", "only an operator may do this")
+    return Person(known.tenant, known.operator)
+
+
+Operator = Annotated[Person, Depends(operator)]
+
+
+def command(request: Request, parts: InHouse, known: Operator, idempotency_key: Key = None) -> Command:
+    """What an operator asks for."""
     correlation_id = request.state.correlation_id
     return Command(parts, known.tenant, known.operator, correlation_id, request.url.path, idempotency_key)
 

@@ -14,8 +14,8 @@ from treasury.core.resolution import Action
 from treasury.edge.answers import StrictRoute
 from treasury.edge.api import ERRORS
 from treasury.edge.bodies import Listed
-from treasury.edge.house import InHouse, Known, Paged
-from treasury.edge.operating import Operating
+from treasury.edge.house import InHouse, Paged
+from treasury.edge.operating import Operating, Operator
 from treasury.edge.reading import listed
 from treasury.edge.reconciliations import SQL, Statement, document, reconcile, summary
 from treasury.edge.resolutions import Resolution, resolve
@@ -128,7 +128,7 @@ async def import_statement(request: Request, operating: Operating, body: Stateme
 
 
 @router.get("", response_model=Listed[ReconciliationSummary])
-async def reconciliations(parts: InHouse, known: Known, page: Paged) -> Document:
+async def reconciliations(parts: InHouse, known: Operator, page: Paged) -> Document:
     """Every reconciliation, the newest first."""
     after = page.key(UUID)
     async with parts.database.session() as connection:
@@ -137,7 +137,7 @@ async def reconciliations(parts: InHouse, known: Known, page: Paged) -> Document
 
 
 @router.get("/{reconciliation_id}", response_model=ReconciliationAnswer)
-async def reconciliation(parts: InHouse, known: Known, reconciliation_id: UUID) -> Document:
+async def reconciliation(parts: InHouse, known: Operator, reconciliation_id: UUID) -> Document:
     """One reconciliation with its breaks as they stand now."""
     async with parts.database.session() as connection:
         return await document(connection, known.tenant, reconciliation_id)

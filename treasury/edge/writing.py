@@ -14,7 +14,7 @@ from treasury.core.command import Answer, Command
 from treasury.core.intent import FOLLOWS, INTENT, Intent
 from treasury.core.known import Held
 from treasury.core.lifecycle import UNBORN
-from treasury.core.ruling import Captured, Declared, Released, Unchanged, Unsettled
+from treasury.core.ruling import Captured, Declared, Released, Unsettled
 from treasury.edge import documents
 from treasury.edge.commit import instant
 from treasury.edge.rows import Rows
@@ -49,6 +49,8 @@ class Writing:
         return answer
 
     def _add(self, command: Command, decided: Decided) -> Answer | None:
+        if isinstance(decided, Refused):
+            return Answer(decided.status, {"code": decided.code, "detail": decided.detail})
         match decided:
             case Declared(intent):
                 return self._declare(command, intent)
@@ -62,10 +64,8 @@ class Writing:
             case Unsettled(held, answer):
                 self._keep_as_unknown(command, held)
                 return answer
-            case Unchanged(answer):
-                return answer
-            case Refused():
-                return Answer(decided.status, {"code": decided.code, "detail": decided.detail})
+            case _:
+                return decided.answer
 
     def _declare(self, command: Command, intent: Intent) -> Answer:
         self._add_intent(command, intent, "intent_created")

@@ -19,6 +19,7 @@ from treasury.core.authorization import Terms
 from treasury.core.command import (
     Act,
     Answer,
+    Asked,
     Authorize,
     CaptureHold,
     Command,
@@ -31,7 +32,10 @@ from treasury.core.command import (
 )
 from treasury.core.intent import Intent
 from treasury.edge.batch import Batches, Limits
+from treasury.edge.commit import Commit, once
+from treasury.edge.knowing import RowsMoved, know
 from treasury.edge.ledger import POSTPONED, Reply, road
+from treasury.edge.settlements import reconcile
 from treasury.edge.verify import verify
 from treasury.errors import Refused
 
@@ -185,7 +189,7 @@ class Town:
 
 @pytest.fixture
 async def database(ledger_database: LedgerDatabase) -> AsyncIterator[Database]:
-    opened = await Database.open(ledger_database.treasury, application="test", lock_timeout_ms=1_000)
+    opened = await Database.open(ledger_database.treasury, application="test", lock_timeout_ms=5_000)
     yield opened
     await opened.close()
 
@@ -292,3 +296,109 @@ async def test_a_hundred_at_once_with_room_for_one(database: Database) -> None:
     commands = [a_command(Spend(a_warrant(each, "authorize", BUDGETS[2:3]), each)) for each in intents]
     answers = await asyncio.gather(*(into.do(command) for command in commands))
     assert sum(answer.body["approved"] for answer in answers if answer) == 1
+
+
+async def until_one_waits(ledger_database: LedgerDatabase) -> None:
+    """Ask until some session waits for a lock; within a transaction the answer would never change."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    connection = await asyncpg.connect(ledger_database.admin)
+    async with asyncio.timeout(5):
+        while not await connection.fetchval(waiting):
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
+async def test_a_workflow_that_another_begins_meanwhile_is_looked_for_again(
+    database: Database, ledger_database: LedgerDatabase
+) -> None:
+    intent = an_intent(10)
+    other = await asyncpg.connect(ledger_database.treasury)
+    async with other.transaction():
+        await other.execute(
+            "INSERT INTO treasury.workflows (tenant_id, id) VALUES ($1, $2)", "acme", intent.workflow_id
+        )
+        command = a_command(Spend(a_warrant(intent, "authorize", BUDGETS), intent))
+        asked = asyncio.create_task(batches(database).do(command))
+        await until_one_waits(ledger_database)
+    answer = await asked
+    assert answer is not None
+    assert answer.body["approved"]
+    await other.close()
+
+
+async def test_a_window_that_another_begins_meanwhile_is_looked_for_again(
+    database: Database, ledger_database: LedgerDatabase
+) -> None:
+    intent = an_intent(10)
+    other = await asyncpg.connect(ledger_database.treasury)
+    async with other.transaction():
+        await other.execute(
+            """INSERT INTO treasury.budgets (
+                tenant_id, budget_key, budget_window, window_start, currency, limit_cents, held_cents,
+                captured_cents
+            ) VALUES ('acme', 'agent:scout', 'lifetime', 'epoch', 'USD', 700, 0, 0)"""
+        )
+        command = a_command(Spend(a_warrant(intent, "authorize", BUDGETS[3:]), intent))
+        asked = asyncio.create_task(batches(database).do(command))
+        await until_one_waits(ledger_database)
+    answer = await asked
+    assert answer is not None
+    assert answer.body["approved"]
+    await other.close()
+
+
+async def test_an_intent_whose_workflow_is_not_locked_is_looked_for_again(database: Database) -> None:
+    intent = an_intent(10)
+    await batches(database).do(a_command(Declare(intent)))
+    void = a_command(Void(a_warrant(intent, "void"), intent.id))
+    async with database.session() as connection:
+        with pytest.raises(RowsMoved):
+            await know(connection, [void], {})
+
+
+async def test_an_operators_command_is_done_once(database: Database) -> None:
+    asked = Asked("", "acme", "olga", new_id(), "/v1/thing", "k", "r")
+
+    async def work(commit: Commit) -> Answer:
+        return Answer(200, {"at": str(commit.at)})
+
+    first = await once(database, asked, 50, work)
+    assert await once(database, asked, 50, work) == first
+    with pytest.raises(Refused) as mismatch:
+        await once(database, replace(asked, request_sha256="other"), 50, work)
+    assert mismatch.value.code == "idempotency_mismatch"
+
+
+async def test_an_operators_key_in_flight_is_refused(
+    database: Database, ledger_database: LedgerDatabase
+) -> None:
+    other = await asyncpg.connect(ledger_database.treasury)
+    asked = Asked("", "acme", "olga", new_id(), "/v1/thing", "k", "r")
+
+    async def work(commit: Commit) -> Answer:
+        raise Refused("duplicate", "it was done before")
+
+    async with other.transaction():
+        await other.execute(
+            "INSERT INTO treasury.idempotency (tenant_id, key, request_sha256) VALUES ('acme', 'k', 'r')"
+        )
+        with pytest.raises(Refused) as in_flight:
+            await once(database, asked, 50, work)
+        assert in_flight.value.code == "idempotency_in_flight"
+    kept = await once(database, replace(asked, key="other"), 50, work)
+    assert (kept.status, kept.body["code"]) == (409, "duplicate")
+    await other.close()
+
+
+@pytest.mark.requirement("TRE-07")
+async def test_a_hold_whose_outcome_is_known_is_not_reconciled(database: Database) -> None:
+    intent = an_intent(10)
+    held = await batches(database).do(a_command(Spend(a_warrant(intent, "authorize", BUDGETS), intent)))
+    assert held is not None
+
+    async def work(commit: Commit) -> Answer:
+        await reconcile(commit, {UUID(held.body["hold_id"]): None})
+        return Answer(200, {})
+
+    asked = Asked("", "acme", "olga", new_id(), "/v1/thing", "k", "r")
+    assert (await once(database, asked, 50, work)).body["code"] == "duplicate"

@@ -121,3 +121,10 @@ async def test_workflows_are_those_that_it_takes_part_in(treasury_service: Treas
     assert (await read(gateway, "rival", f"workflows/{workflow}"))["id"] == workflow
     gateway.principal = "stranger"
     assert (await gateway.get(f"/v1/workflows/{workflow}")).json()["code"] == "not_found"
+
+
+async def test_reconciliations_are_an_operators(treasury_service: Treasury) -> None:
+    for path in ("reconciliations", f"reconciliations/{new_id()}"):
+        refused = await treasury_service.gateway.get(f"/v1/{path}")
+        assert (refused.status_code, refused.json()["code"]) == (401, "token_invalid")
+    assert (await read_all(treasury_service, "reconciliations"))["items"] == []

@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 
 import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 
 from adapters.postgres import DatabaseUnavailable
 from schemas.ids import new_id
 from tests.fixtures.commands import a_command
 from treasury.core.command import Answer, Command, Expire, VoidHold
+from treasury.edge.access import Gateway
 from treasury.edge.batch import Batches, Limits
+from treasury.edge.house import House, Writer
 from treasury.edge.knowing import RowsMoved
 from treasury.edge.ledger import POSTPONED, Reply
 from treasury.errors import NotAuthorized, Refused
@@ -208,6 +213,37 @@ async def test_who_left_does_not_stop_the_command() -> None:
     assert await into.do(void(0, key="k")) == Answer(200, {"key": "k"})
     await into.close()
     assert road.sizes[0] == 2
+
+
+async def test_who_left_is_told_nothing() -> None:
+    road = Road(lambda commands: ValueError("bad") if len(commands) == 1 else None)
+    road.open.clear()
+    into = batches(road)
+    alone, *others = asking(into, [void(0), void(1), void(2)])
+    await asyncio.sleep(0)
+    for task in (alone, *others):
+        task.cancel()
+    await settled([alone, *others])
+    road.open.set()
+    await into.close()
+    (last,) = asking(into, [void(3)])
+    await asyncio.sleep(0)
+    last.cancel()
+    await settled([last])
+    await into.close()
+    assert road.sizes == [3, 1]
+
+
+async def test_a_command_that_is_asked_for_is_answered() -> None:
+    async def road(commands: Sequence[Command]) -> list[Reply]:
+        return [None] * len(commands)
+
+    command = void()
+    assert command.asked is not None
+    house = cast(House, SimpleNamespace(batches=batches(road)))
+    writer = Writer(house, command.asked, cast(Gateway, None), cast(OKPKey, None))
+    with pytest.raises(LookupError, match="unanswered"):
+        await writer.do(command.act)
 
 
 async def test_too_many_are_sent_away() -> None:

@@ -122,6 +122,7 @@ def test_what_is_asked_rightly_is_done(act: Act, of_it: Known, ruling: type) -> 
         (VoidHold(HOLD), known(replace(held(), gateway="another")), "not_found"),
         (VoidHold(HOLD), known(held("voided", "voided")), "authorization_voided"),
         (Reconcile(HOLD, 1), known(replace(held(), gateway="")), "duplicate"),
+        (Declare(INTENT), known(workflow=None), "not_found"),
     ],
 )
 def test_what_may_not_be_is_refused_and_kept(act: Act, of_it: Known, code: str) -> None:
@@ -147,6 +148,12 @@ def test_what_may_not_be_is_refused_and_kept(act: Act, of_it: Known, code: str) 
 def test_a_warrant_that_is_not_good_leaves_no_trace(act: Act, of_it: Known, why: str) -> None:
     with pytest.raises(NotAuthorized, match=why):
         rule(a_command(act), of_it, NOW)
+
+
+def test_nothing_is_authorized_for_an_intent_that_is_not_there() -> None:
+    authorize = Command("acme", "c", Authorize(a_warrant(INTENT, "authorize"), INTENT.id))
+    with pytest.raises(NotAuthorized, match="no such intent"):
+        rule(authorize, known(intent=None), NOW)
 
 
 def test_time_ends_what_is_still_open() -> None:
