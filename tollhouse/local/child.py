@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tollhouse.local.stop import forking
+
 PR_SET_PDEATHSIG = 1
 PROBE_INTERVAL_S = 0.02
 LOG_TAIL_BYTES = 2_000
@@ -55,7 +57,7 @@ class Child:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, forking:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,

@@ -1,12 +1,24 @@
-"""What asks a stack to stop: Ctrl-C, SIGTERM, and the end of the terminal that it runs in."""
+"""What asks a stack to stop: Ctrl-C, SIGTERM, and the end of the terminal that it runs in.
+
+A signal becomes an exception wherever we are, and there are places where an exception is lost: Python drops
+whatever is raised in its hooks around a fork, or while an object is finalized. So nothing is raised while
+`forking` is held, and the first signal asks again and again until somebody has heard; all others are nothing
+new. They are not ignored as the kernel knows it, since a child would inherit that.
+"""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
+AGAIN_S = 0.5
+
+forking = threading.Lock()
+"""Held around the start of a child, which is done whole or not at all."""
 
 
 class StopAsked(SystemExit):
@@ -24,16 +36,29 @@ def stop_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def unstoppable() -> None:
-    """From here on no signal is heard: what stops is not to be stopped at it."""
+    """It was heard: what stops is not to be stopped at it."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _nothing_new)
 
 
 def _ask(number: int, _frame: FrameType | None) -> None:
     unstoppable()
-    raise StopAsked(SIGNALLED + number)
+    signal.signal(signal.SIGALRM, partial(_stop, SIGNALLED + number))
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+    _stop(SIGNALLED + number)
+
+
+def _stop(code: int, *_: object) -> None:
+    if not forking.locked():
+        raise StopAsked(code)
+
+
+def _nothing_new(_number: int, _frame: FrameType | None) -> None:
+    """Once is enough."""

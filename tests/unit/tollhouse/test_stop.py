@@ -1,19 +1,21 @@
 """What a signal asks of a stack."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tollhouse.local.stop import SIGNALS, StopAsked, stop_signals
+from tollhouse.local.stop import SIGNALS, StopAsked, forking, stop_signals, unstoppable
 
-pytestmark = pytest.mark.requirement("OPS-01")
+# The alarm that tests are timed by otherwise is the one that is tested here.
+pytestmark = [pytest.mark.requirement("OPS-01"), pytest.mark.timeout(60, method="thread")]
 
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Those of before, whatever a test does."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -27,6 +29,31 @@ def test_the_first_signal_asks_to_stop_and_no_other_disturbs_that(number: signal
         for other in SIGNALS:
             signal.raise_signal(other)
     assert asked.value.code == 128 + number
+
+
+def test_one_that_was_lost_asks_again_until_it_is_heard() -> None:
+    with stop_signals():
+        with contextlib.suppress(StopAsked):
+            signal.raise_signal(signal.SIGTERM)
+        for _ in range(2):
+            with pytest.raises(StopAsked) as asked:
+                signal.pause()
+            assert asked.value.code == 128 + signal.SIGTERM
+        unstoppable()
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_nothing_is_raised_around_a_fork_and_nothing_lost() -> None:
+    with stop_signals():
+        with forking:
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StopAsked):
+            signal.pause()
+
+
+def test_no_child_inherits_deafness() -> None:
+    unstoppable()
+    assert signal.SIG_IGN not in [signal.getsignal(number) for number in SIGNALS]
 
 
 def test_what_nohup_took_away_stays_away() -> None:
