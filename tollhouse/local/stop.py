@@ -1,9 +1,10 @@
 """What asks a stack to stop: Ctrl-C, SIGTERM, and the end of the terminal that it runs in.
 
-A signal becomes an exception wherever we are, and there are places where an exception is lost: Python drops
-whatever is raised in its hooks around a fork, or while an object is finalized. So nothing is raised while
-`forking` is held, and the first signal asks again and again until somebody has heard; all others are nothing
-new. They are not ignored as the kernel knows it, since a child would inherit that.
+A signal becomes an exception wherever we are, and not everywhere is a good place. Python drops what is
+raised in its hooks around a fork, or while an object is finalized; and a lock that was just taken, as
+`subprocess` takes one to ask after a child, stays taken. So nothing is raised while `whole` is held, and the
+first signal asks again and again until somebody has heard; all others are nothing new. They are not ignored as
+the kernel knows it, since a child would inherit that.
 """
 
 import signal
@@ -17,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
 AGAIN_S = 0.5
 
-forking = threading.Lock()
-"""Held around the start of a child, which is done whole or not at all."""
+whole = threading.Lock()
+"""Held for a moment around what must not end half-way."""
 
 
 class StopAsked(SystemExit):
@@ -56,7 +57,7 @@ def _ask(number: int, _frame: FrameType | None) -> None:
 
 
 def _stop(code: int, *_: object) -> None:
-    if not forking.locked():
+    if not whole.locked():
         raise StopAsked(code)
 
 

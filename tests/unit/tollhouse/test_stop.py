@@ -2,11 +2,14 @@
 
 import contextlib
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tollhouse.local.stop import SIGNALS, StopAsked, forking, stop_signals, unstoppable
+from tollhouse.local.child import Child
+from tollhouse.local.stop import SIGNALS, StopAsked, stop_signals, unstoppable, whole
 
 # The alarm that tests are timed by otherwise is the one that is tested here.
 pytestmark = [pytest.mark.requirement("OPS-01"), pytest.mark.timeout(60, method="thread")]
@@ -43,10 +46,30 @@ def test_one_that_was_lost_asks_again_until_it_is_heard() -> None:
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_nothing_is_raised_around_a_fork_and_nothing_lost() -> None:
+def test_nothing_is_raised_half_way_and_nothing_is_lost() -> None:
     with stop_signals():
-        with forking:
+        with whole:
             signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StopAsked):
+            signal.pause()
+
+
+class Asked(subprocess.Popen[bytes]):
+    """A process that is asked after at the moment of the signal."""
+
+    def __init__(self) -> None: ...
+
+    def __del__(self) -> None: ...
+
+    def poll(self) -> int | None:
+        signal.raise_signal(signal.SIGTERM)
+        return None
+
+
+def test_asking_after_a_child_is_not_broken_off() -> None:
+    child = Child("server", [], Path("log"), process=Asked())
+    with stop_signals():
+        assert child.code() is None
         with pytest.raises(StopAsked):
             signal.pause()
 
