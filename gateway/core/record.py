@@ -4,13 +4,17 @@ A refusal is one record, `decided` with `allow: false`. A call that goes on has 
 is forwarded, `completed` when its outcome is known.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import orjson
 
 from gateway.core.permit import Ending, Permit
 from gateway.core.settle import Settlement
 from gateway.errors import Refusal
 from schemas.ids import canonical, digest
+
+_COMMON: Final = ("decision_id", "tenant", "workflow_id", "correlation_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,21 @@ def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> 
         "journal_entry_id": ended.journal_entry_id,
     }
     return _entry(permit, "completed", document, due)
+
+
+def lost(row: Entry, at: str) -> Entry:
+    """The record of an outcome that nobody lived to write, from the decision's own row."""
+    known = orjson.loads(row.record)
+    document = {name: known[name] for name in _COMMON} | {
+        "at": at,
+        "outcome": "unknown",
+        "status": 0,
+        "code": "internal",
+        "duration_ms": 0,
+        "hold_id": known["hold_id"],
+        "journal_entry_id": None,
+    }
+    return replace(row, event="completed", record=canonical(document))
 
 
 def _entry(

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +64,7 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self._claim = _claim(self._folder)
         self._file = JournalFile(self.path, self._sync)
-        self._file.open()
+        self._file.open(datetime.now(UTC))
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 

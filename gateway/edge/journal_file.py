@@ -4,6 +4,7 @@
     settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
                   it follows from; `live` while the call may be under way in the process that wrote it
     shipped       the last `seq` that is safe in the event stream
+    opened        the last `seq` when the file was last opened: no decision up to it wants for an outcome
     stream        where that stream stood then, so that one that lost its storage is noticed
 
 All records of a commit go in with one statement, since the writing thread has to win the interpreter back
@@ -20,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from adapters.stream_position import StreamPosition
-from gateway.core.record import Entry
+from gateway.core.record import Entry, lost
 from gateway.core.settle import Settlement
 from schemas.ids import new_id
 
@@ -54,6 +55,13 @@ CREATE TABLE IF NOT EXISTS stream (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
 INSERT OR IGNORE INTO shipped VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO opened VALUES (1, 0);
+"""
+_WITHOUT_OUTCOME: Final = """
+SELECT decision_id, event, tenant, principal, record FROM records AS one
+WHERE seq > (SELECT seq FROM opened) AND event = 'decided' AND json_extract(CAST(record AS TEXT), '$.allow')
+AND NOT EXISTS (SELECT 1 FROM records WHERE decision_id = one.decision_id AND event = 'completed')
 """
 _COLUMNS: Final = "event_id, event, decision_id, tenant, principal, record, written_ms"
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
@@ -80,10 +88,16 @@ class JournalFile:
         self._sync = "FULL" if sync == "fsync" else "NORMAL"
         self._connection: sqlite3.Connection | None = None
 
-    def open(self) -> None:
-        """Make or open the file. What was under way when the last process ended is due from now on."""
+    def open(self, now: datetime) -> None:
+        """Make or open the file. What was under way when the last process ended is due from now on, and the
+        calls whose outcome it took with it are completed as unknown."""
         connection = self._connected()
-        connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
+            for row in connection.execute(_WITHOUT_OUTCOME).fetchall():
+                self._insert(connection, [lost(Entry(*row), _rfc3339(now))], int(now.timestamp() * 1000))
+            connection.execute("UPDATE opened SET seq = (SELECT coalesce(max(seq), 0) FROM records)")
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
@@ -193,6 +207,10 @@ def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
     live = entry.event == "decided" and entry.due.act == "unknown"
     row = (entry.hold_id, _text(entry.due), live)
     connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", row)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _text(due: Settlement) -> str:

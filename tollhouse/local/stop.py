@@ -3,8 +3,8 @@
 A signal becomes an exception wherever we are, and not everywhere is a good place. Python drops what is
 raised in its hooks around a fork, or while an object is finalized; and a lock that was just taken, as
 `subprocess` takes one to ask after a child, stays taken. So nothing is raised while `whole` is held, and the
-first signal asks again and again until somebody has heard; all others are nothing new. They are not ignored as
-the kernel knows it, since a child would inherit that.
+first signal asks again and again until somebody has heard; all others are nothing new. They are not ignored
+as the kernel knows it, since a child would inherit that.
 """
 
 import signal

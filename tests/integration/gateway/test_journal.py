@@ -17,7 +17,8 @@ from gateway.edge import journal_file
 from gateway.edge.journal import Journal, journals
 from gateway.edge.journal_file import JournalFile
 from gateway.errors import Unavailable
-from schemas.ids import new_id
+from schemas.ids import canonical, new_id
+from schemas.record import Completed
 from tests.fixtures.deadlines import HUNG_S
 
 DUE = Settlement("hold-1", "unknown", "acme", "scout", "c", 500, "bank")
@@ -54,7 +55,7 @@ async def test_a_record_is_there_for_another_process_when_append_returns(journal
 @pytest.mark.parametrize(("sync", "level"), [("fsync", 2), ("os", 1)])
 def test_the_disk_is_waited_for_unless_the_setting_says_not_to(sync: str, level: int, tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j.sqlite", sync)
-    file.open()
+    file.open(datetime.now(UTC))
     assert file._connected().execute("PRAGMA synchronous").fetchone() == (level,)
     assert file._connected().execute("PRAGMA journal_mode").fetchone() == ("wal",)
     file.close()
@@ -95,7 +96,7 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
 @pytest.mark.requirement("AUD-02")
 async def test_a_decision_is_forgotten_as_a_whole(tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j.sqlite", "os")
-    file.open()
+    file.open(datetime.now(UTC))
     for event, decision_id, at_ms in (
         ("decided", "long", 1),
         ("decided", "short", 2),
@@ -180,6 +181,48 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
     journal.note(entry("noted"))
     await journal.aclose()
     assert journal_file.find(journal.path, "noted", "acme", "scout")
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_call_whose_outcome_died_with_its_gateway_is_completed_as_unknown(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    await first.append(entry("answered", record=told(allow=True)))
+    await first.append(entry("answered", event="completed", record=b'{"outcome":"succeeded"}'))
+    await first.append(entry("refused", record=told(allow=False)))
+    await first.append(entry("lost", record=told(allow=True)))
+    await first.aclose()
+
+    for _ in range(2):
+        await opened(tmp_path).aclose()
+        assert list(found(first.path, "refused")) == ["decided"]
+        assert found(first.path, "answered")["completed"] == {"outcome": "succeeded"}
+        lost = Completed.model_validate(found(first.path, "lost")["completed"])
+        assert (lost.outcome, lost.status, lost.code) == ("unknown", 0, "internal")
+        assert (lost.decision_id, lost.workflow_id, lost.hold_id) == ("lost", "w", "h")
+        assert count(first.path) == 5
+
+
+def told(allow: bool) -> bytes:
+    """As much of a decision's record as its outcome's repeats."""
+    return canonical(
+        {
+            "decision_id": "lost",
+            "at": "2026-01-01T00:00:00.000Z",
+            "tenant": "acme",
+            "workflow_id": "w",
+            "correlation_id": "c",
+            "hold_id": "h",
+            "allow": allow,
+        }
+    )
+
+
+def found(path: Path, decision_id: str) -> dict[str, Any]:
+    return journal_file.find(path, decision_id, "acme", "scout")
+
+
+def count(path: Path) -> int:
+    return len(journal_file.unshipped(path, 99))
 
 
 def replace_due(decided: Entry, due: Settlement) -> Entry:
