@@ -22,6 +22,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_drained",
+        "_head_by_s",
         "_held",
         "_limits",
         "_lost",
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
         "_poll",
         "_released",
         "_response",
+        "_timeout_s",
         "_timer",
         "_transport",
         "_upload",
@@ -55,6 +57,8 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._response: Response | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timeout_s = 0.0
+        self._head_by_s: float | None = None
         self._upload: asyncio.Task[None] | None = None
         self._held = False
         self._paused = False
@@ -103,10 +107,22 @@ class Connection(asyncio.Protocol):
             raise
 
     def _await_head(self, timeout_s: float) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(
-            timeout_s, self.fail, NoAnswer(f"no answer within {timeout_s} s", timed_out=True)
-        )
+        """Give the head its time. One timer serves many exchanges: when it fires, it looks who waits then."""
+        self._timeout_s = timeout_s
+        self._head_by_s = self.loop.time() + timeout_s
+        if self._timer is not None and self._head_by_s < self._timer.when():
+            self._stop_timer()
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._head_by_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._head_by_s is None:
+            return
+        if self.loop.time() < self._head_by_s:
+            self._timer = self.loop.call_at(self._head_by_s, self._look)
+        else:
+            self.fail(NoAnswer(f"no answer within {self._timeout_s} s", timed_out=True))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -123,7 +139,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise NoAnswer("the connection ended within the request")
         self._transport.write(data)
-        if self._timer is not None:
+        if self._head_by_s is not None:
             self._await_head(timeout_s)
         if self._paused:
             self._drained = self.loop.create_future()
@@ -161,6 +177,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport.abort()
         self._transport = None
+        self._stop_timer()
         self._drain()
         self._lost(self)
         self._end(self._broken_off("the connection was closed here"))
@@ -173,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, error: HTTPError | None) -> None:
         """The answer will get no more: it is whole (no error), or this is why it is not."""
-        self._stop_timer()
+        self._head_by_s = None
         response, answer = self._response, self._answer
         self._response = self._answer = None
         if response is not None and answer is not None:
@@ -203,7 +220,7 @@ class Connection(asyncio.Protocol):
                 self._held = True
                 self._transport.pause_reading()
             if answer.headed:
-                self._stop_timer()
+                self._head_by_s = None
             response.notify(detached=False)
 
     def _finish(self, answer: Answer) -> None:

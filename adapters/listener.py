@@ -31,6 +31,7 @@ from schemas.ids import new_id
 
 DISCARDED_BYTES_MAX: Final = 4 * 1024 * 1024
 RETRY_AFTER_S: Final = 1
+_BODILESS: Final = frozenset({204, 304})
 _MALFORMED: Final = "the request is not well-formed HTTP/1.1"
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -148,6 +149,34 @@ class Listener(HttpToolsProtocol):
         if half is not None and half[0] is self.cycle and not self.transport.is_closing():
             self._half = None
             self._start_asgi_task(*half)
+
+    def answer_whole(
+        self, scope: dict[str, Any], status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Write a whole answer as uvicorn would in two messages, at a third of their cost.
+
+        `headers` are well-formed; a Content-Length among them is that of the body. Answers False, and writes
+        nothing, where an answer is more than its bytes: the connection ends behind it, or another request
+        waits behind it, or the caller is slow, or gone, or wants no body.
+        """
+        cycle = self.cycle
+        if cycle.scope is not scope or cycle.response_started or not cycle.keep_alive:
+            return False
+        if cycle.disconnected or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD" or status in _BODILESS:
+            return False
+        text = [STATUS_LINE[status]]
+        untold = True
+        for name, value in (*cycle.default_headers, *headers):
+            untold = untold and name != b"content-length"
+            text += (name, b": ", value, b"\r\n")
+        text += (b"content-length: %d\r\n\r\n" % len(body) if untold else b"\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        self.transport.write(b"".join(text))
+        self.on_response_complete()
+        return True
 
     def on_response_complete(self) -> None:
         """An answer has ended; the connection is kept if nothing waits behind it."""

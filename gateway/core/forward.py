@@ -52,10 +52,6 @@ def ending(status: int) -> Literal["succeeded", "failed"]:
 
 def _named(headers: list[Header]) -> set[bytes]:
     """What the upstream itself calls hop-by-hop, but never how the body is framed."""
-    named = {
-        token.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for token in value.split(b",")
-    }
+    said = [value for name, value in headers if name == b"connection"]
+    named = {token.strip().lower() for value in said for token in value.split(b",")}
     return named - {b"content-length", b"content-type", b"content-encoding"}

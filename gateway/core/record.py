@@ -4,8 +4,7 @@ A refusal is one record, `decided` with `allow: false`. A call that goes on has 
 is forwarded, `completed` when its outcome is known.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -17,8 +16,7 @@ from schemas.ids import canonical, digest
 _COMMON: Final = ("decision_id", "tenant", "workflow_id", "correlation_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One row of the journal. `due` is the settlement that the treasury has yet to hear, if there is one;
     `hold_id` names the hold whose earlier due is replaced by this one."""
 
@@ -31,8 +29,7 @@ class Entry:
     due: Settlement | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a forwarded call ended. `status` is the upstream's HTTP status, 0 without one."""
 
     outcome: Ending
@@ -82,7 +79,7 @@ def lost(row: Entry, at: str) -> Entry:
         "hold_id": known["hold_id"],
         "journal_entry_id": None,
     }
-    return replace(row, event="completed", record=canonical(document))
+    return row._replace(event="completed", record=canonical(document))
 
 
 def _entry(

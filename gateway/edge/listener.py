@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters import listener
 from gateway.config import Settings
-from gateway.edge.ingress import ARRIVED, BREAK_OFF, GONE, ON_GONE
+from gateway.edge.ingress import ANSWER_WHOLE, ARRIVED, BREAK_OFF, GONE, ON_GONE
 
 
 class Listener(listener.Listener):
@@ -26,8 +26,9 @@ class Listener(listener.Listener):
             call()
 
     def on_headers_complete(self) -> None:
-        """Say how to break it off."""
+        """Say how to break it off, and how to answer as a whole."""
         self.scope[BREAK_OFF] = self.transport.close  # type: ignore[typeddict-unknown-key]
+        self.scope[ANSWER_WHOLE] = self.answer_whole  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -11,7 +11,6 @@ Reads are passed on: the treasury shows an agent its own, an operator all of the
 """
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -90,7 +89,7 @@ class Spends:
         try:
             request.check_workflow()
             document = await body(request)
-            call = replace(call, arguments=document, content="json")
+            call = call._replace(arguments=document, content="json")
             prices = await gate.prices.table()
             errand = await self._errands.prepare(
                 principal, call, once(request, principal, act, document), prices.currency
@@ -113,8 +112,8 @@ class Spends:
             request.asked = None
             if refusal.permit is None or not errand.keeps_refusals:
                 raise
-            refused = replace(refusal.permit.verdict, allow=False, reasons=refusal.reasons)
-            permit = replace(refusal.permit, verdict=refused)
+            refused = refusal.permit.verdict._replace(allow=False, reasons=refusal.reasons)
+            permit = refusal.permit._replace(verdict=refused)
             await _outcome(request, permit, errand, await _passed_on(errand, permit)).finish()
 
     async def _read(self, gate: Gate, request: Request, path: bytes) -> None:

@@ -61,6 +61,7 @@ OPA_TRIES = [
     ("GET", "/v1/data/system/tokens", ""),
     ("GET", "/v1/policies", ""),
     ("POST", "/v1/data/gateway/decision/batch", "{}"),
+    ("POST", "/v0/data/gateway/decision/batch", "{}"),
     ("POST", "/v0/data/gateway/decision/decision", "{}"),
     ("POST", "/v1/query", '{"query": "data"}'),
     ("GET", "/v1/query?q=data.system.tokens", ""),

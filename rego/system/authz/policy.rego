@@ -21,8 +21,8 @@ allow if {
 	_identity == "gateway"
 	input.method == "POST"
 	input.path in {
-		["v1", "data", "gateway", "decision", "batch"],
-		["v1", "data", "gateway", "tools", "prices"],
+		["v0", "data", "gateway", "decision", "batch"],
+		["v0", "data", "gateway", "tools", "prices"],
 	}
 }
 

@@ -15,11 +15,12 @@ test_health_is_open if {
 }
 
 test_the_gateway_has_two_paths if {
-	may("g", "POST", "v1/data/gateway/decision/batch")
-	may("g", "POST", "v1/data/gateway/tools/prices")
-	not may("g", "GET", "v1/data/gateway/decision/batch")
-	not may("g", "PUT", "v1/data/gateway/decision/batch")
-	not may("g", "POST", "v1/data/gateway/decision/batch/x")
+	may("g", "POST", "v0/data/gateway/decision/batch")
+	may("g", "POST", "v0/data/gateway/tools/prices")
+	not may("g", "POST", "v1/data/gateway/decision/batch")
+	not may("g", "GET", "v0/data/gateway/decision/batch")
+	not may("g", "PUT", "v0/data/gateway/decision/batch")
+	not may("g", "POST", "v0/data/gateway/decision/batch/x")
 	not may("g", "POST", "v1/data/system/tokens")
 	not may("g", "POST", "v1/data")
 	not may("g", "POST", "v1/query")
@@ -41,7 +42,7 @@ test_nobody_changes_the_rights if {
 
 test_strangers_get_nothing if {
 	not may("x", "GET", "v1/data/gateway/roles")
-	not may("", "POST", "v1/data/gateway/decision/batch")
+	not may("", "POST", "v0/data/gateway/decision/batch")
 	not authz.allow with input as {"method": "POST", "path": ["v1", "data", "gateway", "decision", "batch"]}
 		with data.system.tokens as tokens
 	not authz.allow with input as {"identity": "g", "path": ["v1", "data", "gateway", "decision", "batch"]}
