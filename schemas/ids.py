@@ -8,6 +8,7 @@ at once: each fetch gives up the interpreter's lock, and a thread that makes man
 import hashlib
 import os
 import time
+import uuid
 from typing import Any, Final
 
 import orjson
@@ -15,6 +16,7 @@ import orjson
 _TAIL_BYTES: Final = 10
 _TAILS_FETCHED: Final = 256
 _VARIANT: Final = "89ab"
+_DERIVED: Final = uuid.UUID("6f1c8a52-6d2b-5c0e-9d52-7a1f0f1f6c3e")
 _tails: list[str] = []
 _ms, _head = -1, ""
 os.register_at_fork(after_in_child=_tails.clear)
@@ -24,6 +26,19 @@ def new_id() -> str:
     """A fresh UUIDv7 in its canonical text form."""
     ms = time.time_ns() // 1_000_000
     return (_head if ms == _ms else _head_of(ms)) + _tail()
+
+
+def made_ms(identifier: str) -> int:
+    """When a UUIDv7 was made, in milliseconds since the epoch; 0 for anything else."""
+    try:
+        return int(identifier[:8] + identifier[9:13], 16)
+    except ValueError:
+        return 0
+
+
+def derived_id(*parts: str) -> str:
+    """The same UUID (of version 5) whenever it is asked for with the same parts."""
+    return str(uuid.uuid5(_DERIVED, " ".join(parts)))
 
 
 def _head_of(ms: int) -> str:

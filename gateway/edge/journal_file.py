@@ -1,6 +1,8 @@
 """One journal's file: SQLite, written by one thread, read by anybody.
 
-    records       every record, in the order of its writing; a `seq` never comes twice
+    records       every record, in the order of its writing; a `seq` never comes twice. They are found by the
+                  millisecond in their decision's id: an index over numbers that only grow costs a third of
+                  one over the ids
     settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
                   it follows from; `live` while the call may be under way in the process that wrote it
     shipped       the last `seq` that is safe in the event stream
@@ -23,7 +25,7 @@ import orjson
 from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry, lost
 from gateway.core.settle import Settlement
-from schemas.ids import new_id
+from schemas.ids import derived_id, made_ms
 
 PRUNE_MAX: Final = 5_000
 PROBE_BYTES: Final = 32_768
@@ -32,7 +34,7 @@ _STATEMENTS_CACHED: Final = 32
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id TEXT NOT NULL,
+    made_ms INTEGER NOT NULL,
     event TEXT NOT NULL CHECK (event IN ('decided', 'completed')),
     decision_id TEXT NOT NULL,
     tenant TEXT NOT NULL,
@@ -40,7 +42,7 @@ CREATE TABLE IF NOT EXISTS records (
     record BLOB NOT NULL,
     written_ms INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS records_by_decision ON records (decision_id);
+CREATE INDEX IF NOT EXISTS records_by_time ON records (made_ms);
 CREATE TABLE IF NOT EXISTS settlements (
     hold_id TEXT PRIMARY KEY,
     due TEXT NOT NULL,
@@ -61,14 +63,20 @@ INSERT OR IGNORE INTO opened VALUES (1, 0);
 _WITHOUT_OUTCOME: Final = """
 SELECT decision_id, event, tenant, principal, record FROM records AS one
 WHERE seq > (SELECT seq FROM opened) AND event = 'decided' AND json_extract(CAST(record AS TEXT), '$.allow')
-AND NOT EXISTS (SELECT 1 FROM records WHERE decision_id = one.decision_id AND event = 'completed')
+AND NOT EXISTS (
+    SELECT 1 FROM records
+    WHERE made_ms = one.made_ms AND decision_id = one.decision_id AND event = 'completed'
+)
 """
-_COLUMNS: Final = "event_id, event, decision_id, tenant, principal, record, written_ms"
+_COLUMNS: Final = "made_ms, event, decision_id, tenant, principal, record, written_ms"
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 
 
 class Row(NamedTuple):
-    """A record as the event stream takes it; `record` is the JSON of `schemas.record`."""
+    """A record as the event stream takes it; `record` is the JSON of `schemas.record`.
+
+    `event_id` is the same whenever the record is read.
+    """
 
     seq: int
     event_id: str
@@ -150,9 +158,10 @@ class JournalFile:
         bound = "" if unshipped_too else "AND seq <= (SELECT seq FROM shipped)"
         old = f"written_ms < ? {bound}"
         cursor = self._connected().execute(
-            "DELETE FROM records WHERE decision_id IN (SELECT decision_id FROM records AS one"  # noqa: S608 - all ours
-            f" WHERE {old} AND NOT EXISTS (SELECT 1 FROM records"
-            f" WHERE decision_id = one.decision_id AND NOT ({old})) ORDER BY seq LIMIT ?)",
+            "DELETE FROM records WHERE (made_ms, decision_id) IN ("  # noqa: S608 - all ours
+            f"SELECT made_ms, decision_id FROM records AS one WHERE {old} AND NOT EXISTS ("
+            "SELECT 1 FROM records WHERE made_ms = one.made_ms AND decision_id = one.decision_id"
+            f" AND NOT ({old})) ORDER BY seq LIMIT ?)",
             (before_ms, before_ms, PRUNE_MAX),
         )
         return cursor.rowcount
@@ -188,7 +197,7 @@ class JournalFile:
         values: list[Any] = []
         for entry in entries:
             values += (
-                new_id(),
+                made_ms(entry.decision_id),
                 entry.event,
                 entry.decision_id,
                 entry.tenant,
@@ -221,11 +230,15 @@ def unshipped(path: Path, limit: int) -> list[Row]:
     """The oldest records that are not in the event stream yet."""
     with closing(_reading(path)) as connection:
         rows = connection.execute(
-            "SELECT seq, event_id, event, tenant, record FROM records"
+            "SELECT seq, decision_id, event, tenant, record FROM records"
             " WHERE seq > (SELECT seq FROM shipped) ORDER BY seq LIMIT ?",
             (limit,),
         )
-        return [Row(*row) for row in rows]
+        return [_row(*row) for row in rows]
+
+
+def _row(seq: int, decision_id: str, event: str, tenant: str, record: bytes) -> Row:
+    return Row(seq, derived_id(decision_id, event, str(seq)), event, tenant, record)
 
 
 def seen_position(path: Path) -> StreamPosition | None:
@@ -246,8 +259,9 @@ def find(path: Path, decision_id: str, tenant: str, principal: str) -> dict[str,
     """The records of one decision by its event (`decided`, `completed`), if it was this principal's own."""
     with closing(_reading(path)) as connection:
         rows = connection.execute(
-            "SELECT event, record FROM records WHERE decision_id = ? AND tenant = ? AND principal = ?",
-            (decision_id, tenant, principal),
+            "SELECT event, record FROM records"
+            " WHERE made_ms = ? AND decision_id = ? AND tenant = ? AND principal = ?",
+            (made_ms(decision_id), decision_id, tenant, principal),
         )
         return {event: orjson.loads(record) for event, record in rows}
 
