@@ -126,7 +126,9 @@ class Response:
         while not answer.headed:
             if answer.error is not None:
                 raise answer.error
-            await self._news(loop)
+            waiter = self._waiter = loop.create_future()
+            await waiter
+        self._waiter = None
         self.status, self.headers = answer.status, answer.headers
         return self
 

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from adapters.connections import Connections
+from adapters.deadline import Deadline
 from adapters.open_files import open_files_max
 from adapters.outgoing import Outgoing
 from schemas.codes import STATUS, error_body
@@ -72,6 +73,7 @@ class Listener(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._half: tuple[RequestResponseCycle, App] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._kept = Deadline(self.loop, self.timeout_keep_alive_handler)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed like one that says nothing more."""
@@ -80,9 +82,7 @@ class Listener(HttpToolsProtocol):
             transport, self.loop, stall_s=limits.write_stall_s, total_s=limits.answer_s_max
         )
         super().connection_made(self._outgoing)
-        self.timeout_keep_alive_task = self.loop.call_later(
-            limits.head_timeout_s, self.timeout_keep_alive_handler
-        )
+        self._kept.set(limits.head_timeout_s)
         if not self._idle.opened(self, len(self.connections)):
             self._refuse("overloaded", "there are too many connections")
 
@@ -90,7 +90,7 @@ class Listener(HttpToolsProtocol):
         """Forget it, and what it was waited for."""
         super().connection_lost(exc)
         self._outgoing.lost()
-        self._unset_keepalive_if_required()
+        self._kept.end()
         self._head_is_over()
         self._idle.taken(self)
         self._half = None
@@ -120,7 +120,10 @@ class Listener(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is none."""
         if self._in_head:
-            super().on_header(name, value)
+            lower = name.lower()
+            if lower == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((lower, value))
 
     def on_headers_complete(self) -> None:
         """A head has ended: its target must be a plain path."""
@@ -180,9 +183,17 @@ class Listener(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer has ended; the connection is kept if nothing waits behind it."""
-        super().on_response_complete()
-        if self.timeout_keep_alive_task is not None:
-            self._idle.kept(self)
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._kept.set(self.timeout_keep_alive)
+        self._idle.kept(self)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """It has said something."""
+        self._kept.clear()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a broken request; behind a whole call that is under way, after that one's answer."""

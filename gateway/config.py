@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     decision_timeout_ms: int = Field(
         1_000, ge=1, description="Until a decision must have been made, waiting included."
     )
-    decision_batch_max: int = Field(128, ge=1, description="Calls that are judged in one question to OPA.")
+    decision_batch_max: int = Field(32, ge=1, description="Calls that are judged in one question to OPA.")
     decision_queue_max: int = Field(
         2_048, ge=1, description="Calls that wait for OPA; more are refused as overloaded."
     )

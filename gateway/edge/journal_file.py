@@ -10,13 +10,15 @@
     stream        where that stream stood then, so that one that lost its storage is noticed
 
 All records of a commit go in with one statement, since the writing thread has to win the interpreter back
-from the event loop after each.
+from the event loop after each. Its rows are filled up to a power of two with empty ones, which it leaves out:
+so there are few statements, and SQLite keeps them all prepared.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -69,7 +71,7 @@ AND NOT EXISTS (
 )
 """
 _COLUMNS: Final = "made_ms, event, decision_id, tenant, principal, record, written_ms"
-_ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS_COUNT: Final = 7
 
 
 class Row(NamedTuple):
@@ -205,8 +207,18 @@ class JournalFile:
                 entry.record,
                 at_ms,
             )
-        rows = ",".join([_ROW] * len(entries))
-        connection.execute(f"INSERT INTO records ({_COLUMNS}) VALUES {rows}", values)  # noqa: S608 - no value in it
+        rows = 1 << (len(entries) - 1).bit_length()
+        values += [None] * (_COLUMNS_COUNT * (rows - len(entries)))
+        connection.execute(_insertion(rows), values)
+
+
+@lru_cache
+def _insertion(rows: int) -> str:
+    row = f"({', '.join('?' * _COLUMNS_COUNT)})"
+    return (
+        f"INSERT INTO records ({_COLUMNS})"  # noqa: S608 - no value in it
+        f" SELECT * FROM (VALUES {', '.join([row] * rows)}) WHERE column1 IS NOT NULL"
+    )
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
