@@ -32,8 +32,9 @@ class Listener(listener.Listener):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Say that all of it has come."""
-        self.scope[ARRIVED] = True  # type: ignore[typeddict-unknown-key]
+        """Say that all of it has come, with as much of the body as the application has not taken yet."""
+        if self.cycle is not None:
+            self.scope[ARRIVED] = bytes(self.cycle.body)  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
 
