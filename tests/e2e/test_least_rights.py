@@ -163,7 +163,7 @@ def test_a_gateways_token_at_opa_asks_for_decisions_and_prices_alone(ready: dict
             ("POST", "/v1/compile", '{"query": "data"}'),
         ):
             assert client.request(method, path, content=body).status_code == 401, path
-        assert client.post("/v1/data/gateway/tools/prices", json={"input": {}}).status_code == 200
+        assert client.post("/v0/data/gateway/tools/prices", json={}).status_code == 200
 
 
 def test_nobody_gives_himself_rights_at_opa(ready: dict[str, Any]) -> None:

@@ -18,13 +18,13 @@ def passed_at(*steps: tuple[float, float | None]) -> list[float]:
         passed: list[float] = []
         deadline = Deadline(loop, lambda: passed.append(loop.time()))
         for at, seconds in steps:
-            await asyncio.sleep(at - loop.time())
+            await virtual_time.passes(at - loop.time())
             if seconds is None:
                 deadline.clear()
             else:
                 deadline.set(seconds)
             assert deadline.is_set == (seconds is not None)
-        await asyncio.sleep(100)
+        await virtual_time.passes(100)
         deadline.end()
         assert not deadline.is_set
         return passed
@@ -56,6 +56,6 @@ def test_after_its_end_nothing_passes() -> None:
         deadline.end()
         deadline.set(5)
         deadline.end()
-        await asyncio.sleep(10)
+        await virtual_time.passes(10)
 
     virtual_time.run(main())
