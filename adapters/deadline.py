@@ -6,16 +6,21 @@ keeps the timer that it has: when that fires, it looks whether there is a deadli
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+_CLOCK_STEP_S: Final = 0.001
+"""The loop's clock goes in steps: what is nearer than one has come."""
 
 
 class Deadline:
     """Calls `passed` when a deadline that was set has passed and was not cleared."""
 
-    __slots__ = ("_by_s", "_loop", "_passed", "_timer")
+    __slots__ = ("_by_s", "_fires_s", "_loop", "_passed", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, passed: Callable[[], None]) -> None:
         self._loop = loop
-        self._passed = passed
+        self._passed: Callable[[], None] | None = passed
+        self._fires_s = 0.0
         self._by_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -27,19 +32,19 @@ class Deadline:
     def set(self, seconds: float) -> None:
         """So long from now; a deadline that was set before is none any more."""
         self._by_s = by_s = self._loop.time() + seconds
-        if self._timer is not None and by_s < self._timer.when():
+        if self._timer is not None and by_s < self._fires_s:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(by_s, self._look)
+            self._look_at(by_s)
 
     def clear(self) -> None:
         """There is none any more."""
         self._by_s = None
 
     def end(self) -> None:
-        """There will be none any more."""
-        self._by_s = None
+        """There will be none any more, and nothing is held on to."""
+        self._by_s = self._passed = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -48,8 +53,13 @@ class Deadline:
         self._timer = None
         if self._by_s is None:
             return
-        if self._loop.time() < self._by_s:
-            self._timer = self._loop.call_at(self._by_s, self._look)
+        if self._by_s - self._loop.time() >= _CLOCK_STEP_S:
+            self._look_at(self._by_s)
         else:
             self._by_s = None
-            self._passed()
+            if self._passed is not None:
+                self._passed()
+
+    def _look_at(self, time_s: float) -> None:
+        self._fires_s = time_s
+        self._timer = self._loop.call_at(time_s, self._look)

@@ -6,7 +6,6 @@ back-pressure, and with a limit on everything. The path of a request through the
     http1_request.py      one canonical head, or ValueError: nothing in it can start a second request
     http1_connection.py   the wire: sends, waits, holds a fast server back
     http1_answer.py       reads what comes back, strictly; the tree of errors
-    resting.py            the connections between two requests
 
 A connection is used again only after an answer that ended exactly where it said, and only when nothing
 has arrived since. A request is never sent twice, unless the caller calls it idempotent and a connection
@@ -32,7 +31,6 @@ from adapters.http1_answer import (
 )
 from adapters.http1_connection import Connection
 from adapters.http1_response import Response
-from adapters.resting import Resting
 
 __all__ = [
     "BadAnswer",
@@ -80,7 +78,7 @@ class Pool:
         self._tls = tls
         self._limits = limits
         self._host = _host(address, tls)
-        self._resting = Resting(limits.idle_s)
+        self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
@@ -142,10 +140,12 @@ class Pool:
     async def _acquire(self, timeout_s: float, *, fresh: bool) -> Connection:
         if self._closed:
             raise ConnectFailed("the pool is closed")
-        if fresh:
-            self._resting.close()
-        elif (rested := self._resting.take()) is not None:
-            return rested
+        while self._idle:
+            connection = self._idle.pop()
+            rested_s = connection.loop.time() - connection.idle_since_s
+            if not fresh and rested_s < self._limits.idle_s and connection.quiet:
+                return connection
+            connection.abort()
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         if len(self._all) + self._connecting < self._limits.connections_max:
             self._connecting += 1
@@ -227,11 +227,12 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(connection)
                 return
-        self._resting.add(connection)
+        self._idle.append(connection)
 
     def _lost(self, connection: Connection) -> None:
         self._all.discard(connection)
-        self._resting.drop(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
         self._room()
 
     def _room(self) -> None:

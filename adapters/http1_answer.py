@@ -168,7 +168,8 @@ class Answer:
             return  # a trailer: nobody asked for it, and it may not change the head
         if len(self.headers) >= self._limits.headers_max:
             self._refuse("too many headers")
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        lower = name.lower()
+        self.headers.append((lower, value if lower in _FRAMING else value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

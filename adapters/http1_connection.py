@@ -219,6 +219,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         answer = self._answer
         if answer is None:
+            self.abort()
             return
         try:
             answer.end_of_stream()

@@ -15,7 +15,7 @@ _KEPT_HERE: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade proxy-authenticate"
     b" proxy-authentication-info x-decision-id x-correlation-id set-cookie set-cookie2 alt-svc".split()
 )
-_WELL_FORMED: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\n)*")
+_WELL_FORMED: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+\x00[^\x00-\x08\x0a-\x1f\x7f]*\n)*")
 _BODILESS: Final = frozenset({204, 304})
 STATUS_MIN, STATUS_MAX = 200, 599
 ERROR_MIN: Final = 400
@@ -33,7 +33,7 @@ def answer_headers(status: int, headers: list[Header]) -> list[Header]:
     if status in _BODILESS:
         dropped |= {b"content-length"}
     kept = [header for header in headers if header[0] not in dropped]
-    lines = b"".join([b"%b:%b\n" % header for header in kept])
+    lines = b"".join([b"%b\0%b\n" % header for header in kept])
     if lines.count(b"\n") != len(kept) or not _WELL_FORMED.fullmatch(lines):
         raise OutcomeUnknown("upstream_invalid", "the upstream answered with a malformed header")
     return kept

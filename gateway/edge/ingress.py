@@ -212,8 +212,9 @@ class Request:
         if self._whole:
             return b""
         if ARRIVED in self.scope and self.length is not None and self.length <= bytes_max:
+            message = await self._next()
             self._whole = True
-            arrived: bytes = self.scope[ARRIVED]
+            arrived: bytes = message["body"]
             return arrived
         try:
             async with asyncio.timeout(self.settings.body_timeout_s):

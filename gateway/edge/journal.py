@@ -139,6 +139,8 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""
+        if self._notes:
+            await self.flush()
         while self._writing or self._noting is not None:
             await self.flush()
         self._work.put(None)

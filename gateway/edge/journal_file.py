@@ -62,9 +62,11 @@ INSERT OR IGNORE INTO shipped VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO opened VALUES (1, 0);
 """
+_LONGEST_CALL_MS: Final = 4 * 3_600_000
 _WITHOUT_OUTCOME: Final = """
 SELECT decision_id, event, tenant, principal, record FROM records AS one
-WHERE seq > (SELECT seq FROM opened) AND event = 'decided' AND json_extract(CAST(record AS TEXT), '$.allow')
+WHERE made_ms > (SELECT max(made_ms) FROM records) - ? AND seq > (SELECT seq FROM opened)
+AND event = 'decided' AND json_extract(CAST(record AS TEXT), '$.allow')
 AND NOT EXISTS (
     SELECT 1 FROM records
     WHERE made_ms = one.made_ms AND decision_id = one.decision_id AND event = 'completed'
@@ -105,7 +107,7 @@ class JournalFile:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
-            for row in connection.execute(_WITHOUT_OUTCOME).fetchall():
+            for row in connection.execute(_WITHOUT_OUTCOME, (_LONGEST_CALL_MS,)).fetchall():
                 self._insert(connection, [lost(Entry(*row), _rfc3339(now))], int(now.timestamp() * 1000))
             connection.execute("UPDATE opened SET seq = (SELECT coalesce(max(seq), 0) FROM records)")
 

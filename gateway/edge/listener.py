@@ -17,13 +17,15 @@ class Listener(listener.Listener):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application under way that its caller is gone."""
         super().connection_lost(exc)
-        if self.cycle is None or self.cycle.response_complete:
-            return
-        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
-        scope[GONE] = True
-        call = scope.get(ON_GONE)
-        if call is not None:
-            call()
+        if self.cycle is not None:
+            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+            if not self.cycle.response_complete:
+                scope[GONE] = True
+                call = scope.get(ON_GONE)
+                if call is not None:
+                    call()
+            for mine in (BREAK_OFF, ANSWER_WHOLE):
+                scope.pop(mine, None)
 
     def on_headers_complete(self) -> None:
         """Say how to break it off, and how to answer as a whole."""
@@ -32,9 +34,8 @@ class Listener(listener.Listener):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Say that all of it has come, with as much of the body as the application has not taken yet."""
-        if self.cycle is not None:
-            self.scope[ARRIVED] = bytes(self.cycle.body)  # type: ignore[typeddict-unknown-key]
+        """Say that all of it has come."""
+        self.scope[ARRIVED] = True  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
 
