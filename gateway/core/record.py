@@ -69,12 +69,23 @@ def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> 
 
 def lost(row: Entry, at: str) -> Entry:
     """The record of an outcome that nobody lived to write, from the decision's own row."""
+    return _without_outcome(row, orjson.loads(row.record), at, "unknown", "internal")
+
+
+def never_sent(row: Entry, at: str) -> Entry | None:
+    """The record of a call that was refused after all, from its decision's row; None for a refusal's row."""
     known = orjson.loads(row.record)
+    if row.event != "decided" or known.get("allow") is not True:
+        return None
+    return _without_outcome(row, known, at, "failed", "journal_unavailable")
+
+
+def _without_outcome(row: Entry, known: dict[str, Any], at: str, outcome: Ending, code: str) -> Entry:
     document = {name: known[name] for name in _COMMON} | {
         "at": at,
-        "outcome": "unknown",
+        "outcome": outcome,
         "status": 0,
-        "code": "internal",
+        "code": code,
         "duration_ms": 0,
         "hold_id": known["hold_id"],
         "journal_entry_id": None,

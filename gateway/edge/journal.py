@@ -204,11 +204,13 @@ class Journal:
 
     def _void_late(self, batch: list[Waiting]) -> None:
         """Who waited for these was refused meanwhile, so nothing is sent under their holds."""
-        late = [entry for entry, written in batch if entry.due and written is not None and written.done()]
+        late = [entry for entry, written in batch if written is not None and written.done()]
         if late:
             voided: asyncio.Future[None] = self._loop.create_future()
             voided.add_done_callback(_said)
-            self._work.put(lambda: self._report(lambda: self._file.never_sent(late), voided))
+            self._work.put(
+                lambda: self._report(lambda: self._file.never_sent(late, datetime.now(UTC)), voided)
+            )
 
     def _write_on(self) -> None:
         """Write on for whoever waits; notes alone keep no disk busy, unless they are many."""

@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from adapters.stream_position import StreamPosition
-from gateway.core.record import Entry, lost
+from gateway.core.record import Entry, lost, never_sent
 from gateway.core.settle import Settlement
 from schemas.ids import derived_id, made_ms
 
@@ -137,14 +137,18 @@ class JournalFile:
         """The treasury has heard."""
         self._connected().execute("DELETE FROM settlements WHERE hold_id = ? AND live = 0", (hold_id,))
 
-    def never_sent(self, entries: Sequence[Entry]) -> None:
-        """Calls that were refused after all, since their records were late: their holds are to be voided."""
+    def never_sent(self, entries: Sequence[Entry], now: datetime) -> None:
+        """Calls that were refused after all, since their records were late: their holds are to be voided, and
+        their outcome is that nothing was done."""
         voids = [(_text(entry.due._replace(act="void")), entry.hold_id) for entry in entries if entry.due]
         statement = "UPDATE settlements SET due = ?, live = 0 WHERE hold_id = ? AND live = 1"
         connection = self._connected()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(statement, voids)
+            ended = [outcome for entry in entries if (outcome := never_sent(entry, _rfc3339(now)))]
+            if ended:
+                self._insert(connection, ended, int(now.timestamp() * 1000))
 
     def mark_shipped(self, seq: int, position: StreamPosition) -> None:
         """All records up to this one are safe in the event stream, which stands there."""

@@ -201,6 +201,26 @@ async def test_a_call_whose_outcome_died_with_its_gateway_is_completed_as_unknow
         assert count(first.path) == 5
 
 
+@pytest.mark.requirement("AUD-01")
+async def test_a_call_that_was_refused_since_its_record_was_late_has_failed(tmp_path: Path) -> None:
+    journal = opened(tmp_path, timeout_s=0.05)
+    blocker = sqlite3.connect(journal.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    for decision_id, allow in (("late", True), ("refused", False)):
+        with pytest.raises(Unavailable):
+            await journal.append(entry(decision_id, record=told(allow=allow)))
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    async with asyncio.timeout(HUNG_S):
+        while "completed" not in found(journal.path, "late"):
+            await asyncio.sleep(0.01)
+    await journal.aclose()
+    await opened(tmp_path).aclose()
+    ended = Completed.model_validate(found(journal.path, "late")["completed"])
+    assert (ended.outcome, ended.status, ended.code) == ("failed", 0, "journal_unavailable")
+    assert "completed" not in found(journal.path, "refused")
+
+
 def told(allow: bool) -> bytes:
     """As much of a decision's record as its outcome's repeats."""
     return canonical(
