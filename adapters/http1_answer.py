@@ -20,7 +20,7 @@ from typing import Final, Literal, NoReturn
 import httptools
 
 Headers = list[tuple[bytes, bytes]]
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _SWITCHING_PROTOCOLS: Final = 101
 
@@ -185,7 +185,7 @@ class Answer:
         self.headed = True
         self._fruitless_bytes = 0
         self.reusable = self._parser.should_keep_alive()
-        if self._bodiless or status in _BODILESS:
+        if self._bodiless or status in BODILESS:
             self.ended = True
         else:
             self._until_close = framing == "until close"

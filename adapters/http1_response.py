@@ -126,9 +126,7 @@ class Response:
         while not answer.headed:
             if answer.error is not None:
                 raise answer.error
-            waiter = self._waiter = loop.create_future()
-            await waiter
-        self._waiter = None
+            await self._news(loop)
         self.status, self.headers = answer.status, answer.headers
         return self
 

@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 
 from adapters.connections import Connections
 from adapters.deadline import Deadline
+from adapters.http1_answer import BODILESS
 from adapters.open_files import open_files_max
 from adapters.outgoing import Outgoing
 from schemas.codes import STATUS, error_body
@@ -32,7 +33,6 @@ from schemas.ids import new_id
 
 DISCARDED_BYTES_MAX: Final = 4 * 1024 * 1024
 RETRY_AFTER_S: Final = 1
-_BODILESS: Final = frozenset({204, 304})
 _MALFORMED: Final = "the request is not well-formed HTTP/1.1"
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -120,10 +120,7 @@ class Listener(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is none."""
         if self._in_head:
-            lower = name.lower()
-            if lower == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((lower, value))
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A head has ended: its target must be a plain path."""
@@ -167,7 +164,7 @@ class Listener(HttpToolsProtocol):
             return False
         if cycle.disconnected or self.flow.write_paused or self.transport.is_closing():
             return False
-        if cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD" or status in _BODILESS:
+        if cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD" or status in BODILESS:
             return False
         text = [STATUS_LINE[status]]
         untold = True

@@ -11,7 +11,7 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 """
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gateway.core import record
 from gateway.core.classify import Call
@@ -42,8 +42,7 @@ async def run(
         if stance(permit.verdict) == "pending":
             await _hold(gate, permit)
         require(permit.verdict)
-        if permit.verdict.obligations.get("hold"):
-            permit = await _hold(gate, permit)
+        permit = await _hold(gate, permit)
     except Refusal as refusal:
         await _refuse(gate, permit, refusal, began_s)
         raise
@@ -171,9 +170,6 @@ class _Heard(NamedTuple):
     due: Settlement | None = None
 
 
-_UNHEARD: Final = _Heard()
-
-
 async def _settle(gate: Gate, due: Settlement | None) -> _Heard:
     if due is None or gate.treasury is None:
         return _Heard()
@@ -188,7 +184,7 @@ async def _settle(gate: Gate, due: Settlement | None) -> _Heard:
 async def _settle_and_record(gate: Gate, permit: Permit, outcome: Outcome, began_s: float) -> None:
     """Settle the hold and put the outcome on the journal; what the treasury has not heard stays due there."""
     due = _due(permit, outcome)
-    heard = _UNHEARD if due is None else await _settle(gate, due)
+    heard = await _settle(gate, due)
     ended = record.Ended(
         outcome=outcome.kind,
         status=outcome.status,
