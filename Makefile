@@ -24,7 +24,7 @@ setup: ## .venv with everything pinned, nothing else
 	@$(PYTHON) requirements/install.py
 
 opa: setup
-	@echo "OPA: $(OPA)"
+	@opa=$(OPA); echo "OPA: $$opa"
 
 demo: opa ## the story of an agent that spends money, through a real stack
 	@$(BIN)/tollhouse demo

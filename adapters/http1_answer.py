@@ -20,7 +20,7 @@ from typing import Final, Literal, NoReturn
 import httptools
 
 Headers = list[tuple[bytes, bytes]]
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _SWITCHING_PROTOCOLS: Final = 101
 
@@ -168,7 +168,8 @@ class Answer:
             return  # a trailer: nobody asked for it, and it may not change the head
         if len(self.headers) >= self._limits.headers_max:
             self._refuse("too many headers")
-        self.headers.append((name.lower(), value))
+        lower = name.lower()
+        self.headers.append((lower, value if lower in _FRAMING else value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -184,7 +185,7 @@ class Answer:
         self.headed = True
         self._fruitless_bytes = 0
         self.reusable = self._parser.should_keep_alive()
-        if self._bodiless or status in _BODILESS:
+        if self._bodiless or status in BODILESS:
             self.ended = True
         else:
             self._until_close = framing == "until close"

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, Callable
 from typing import cast
 
 from adapters import http1_request
+from adapters.deadline import Deadline
 from adapters.http1_answer import Answer, BrokenAnswer, ConnectFailed, HTTPError, Limits, NoAnswer
 from adapters.http1_response import Response
 
@@ -22,6 +23,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_drained",
+        "_head",
         "_held",
         "_limits",
         "_lost",
@@ -29,7 +31,7 @@ class Connection(asyncio.Protocol):
         "_poll",
         "_released",
         "_response",
-        "_timer",
+        "_timeout_s",
         "_transport",
         "_upload",
         "idle_since_s",
@@ -54,7 +56,8 @@ class Connection(asyncio.Protocol):
         self._poll = select.poll()
         self._answer: Answer | None = None
         self._response: Response | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._head = Deadline(loop, self._no_head)
+        self._timeout_s = 0.0
         self._upload: asyncio.Task[None] | None = None
         self._held = False
         self._paused = False
@@ -103,15 +106,11 @@ class Connection(asyncio.Protocol):
             raise
 
     def _await_head(self, timeout_s: float) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(
-            timeout_s, self.fail, NoAnswer(f"no answer within {timeout_s} s", timed_out=True)
-        )
+        self._timeout_s = timeout_s
+        self._head.set(timeout_s)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _no_head(self) -> None:
+        self.fail(NoAnswer(f"no answer within {self._timeout_s} s", timed_out=True))
 
     async def _send(self, body: AsyncIterable[bytes], timeout_s: float) -> None:
         async for data in body:
@@ -123,7 +122,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise NoAnswer("the connection ended within the request")
         self._transport.write(data)
-        if self._timer is not None:
+        if self._head.is_set:
             self._await_head(timeout_s)
         if self._paused:
             self._drained = self.loop.create_future()
@@ -161,6 +160,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport.abort()
         self._transport = None
+        self._head.end()
         self._drain()
         self._lost(self)
         self._end(self._broken_off("the connection was closed here"))
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, error: HTTPError | None) -> None:
         """The answer will get no more: it is whole (no error), or this is why it is not."""
-        self._stop_timer()
+        self._head.clear()
         response, answer = self._response, self._answer
         self._response = self._answer = None
         if response is not None and answer is not None:
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
                 self._held = True
                 self._transport.pause_reading()
             if answer.headed:
-                self._stop_timer()
+                self._head.clear()
             response.notify(detached=False)
 
     def _finish(self, answer: Answer) -> None:
@@ -219,6 +219,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         answer = self._answer
         if answer is None:
+            self.abort()
             return
         try:
             answer.end_of_stream()

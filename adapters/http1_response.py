@@ -65,6 +65,8 @@ class Response:
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `BadAnswer`, and closes, when it is larger than the limit."""
+        if self.complete and self._answer.buffered_bytes <= limit_bytes:
+            return self._rest()
         chunks = []
         size_bytes = 0
         async for chunk in self:
@@ -74,6 +76,14 @@ class Response:
                 raise BadAnswer(f"the body is larger than {limit_bytes} bytes")
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _rest(self) -> bytes:
+        """What has arrived and was not read yet; of an answer that is complete, there will be no more."""
+        chunks = self._answer.chunks
+        rest = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._answer.buffered_bytes = 0
+        return rest
 
     async def aclose(self) -> None:
         """Done with it. A body that has not ended ends the connection: the server sees that we left."""

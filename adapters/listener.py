@@ -24,6 +24,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from adapters.connections import Connections
+from adapters.deadline import Deadline
+from adapters.http1_answer import BODILESS
 from adapters.open_files import open_files_max
 from adapters.outgoing import Outgoing
 from schemas.codes import STATUS, error_body
@@ -71,6 +73,7 @@ class Listener(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._half: tuple[RequestResponseCycle, App] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._kept = Deadline(self.loop, self.timeout_keep_alive_handler)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed like one that says nothing more."""
@@ -79,9 +82,7 @@ class Listener(HttpToolsProtocol):
             transport, self.loop, stall_s=limits.write_stall_s, total_s=limits.answer_s_max
         )
         super().connection_made(self._outgoing)
-        self.timeout_keep_alive_task = self.loop.call_later(
-            limits.head_timeout_s, self.timeout_keep_alive_handler
-        )
+        self._kept.set(limits.head_timeout_s)
         if not self._idle.opened(self, len(self.connections)):
             self._refuse("overloaded", "there are too many connections")
 
@@ -89,7 +90,7 @@ class Listener(HttpToolsProtocol):
         """Forget it, and what it was waited for."""
         super().connection_lost(exc)
         self._outgoing.lost()
-        self._unset_keepalive_if_required()
+        self._kept.end()
         self._head_is_over()
         self._idle.taken(self)
         self._half = None
@@ -149,11 +150,47 @@ class Listener(HttpToolsProtocol):
             self._half = None
             self._start_asgi_task(*half)
 
+    def answer_whole(
+        self, scope: dict[str, Any], status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Write a whole answer as uvicorn would in two messages, at a third of their cost.
+
+        `headers` are well-formed; a Content-Length among them is that of the body. Answers False, and writes
+        nothing, where an answer is more than its bytes: the connection ends behind it, or another request
+        waits behind it, or the caller is slow, or gone, or wants no body.
+        """
+        cycle = self.cycle
+        if cycle.scope is not scope or cycle.response_started or not cycle.keep_alive:
+            return False
+        if cycle.disconnected or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD" or status in BODILESS:
+            return False
+        text = [STATUS_LINE[status]]
+        untold = True
+        for name, value in (*cycle.default_headers, *headers):
+            untold = untold and name != b"content-length"
+            text += (name, b": ", value, b"\r\n")
+        text += (b"content-length: %d\r\n\r\n" % len(body) if untold else b"\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        self.transport.write(b"".join(text))
+        self.on_response_complete()
+        return True
+
     def on_response_complete(self) -> None:
         """An answer has ended; the connection is kept if nothing waits behind it."""
-        super().on_response_complete()
-        if self.timeout_keep_alive_task is not None:
-            self._idle.kept(self)
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._kept.set(self.timeout_keep_alive)
+        self._idle.kept(self)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """It has said something."""
+        self._kept.clear()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a broken request; behind a whole call that is under way, after that one's answer."""

@@ -1,7 +1,8 @@
 """Open Policy Agent: many questions in one request, and one rule read by itself.
 
-Both go through our own HTTP connection as bytes, on OPA's Unix socket where there is one: a general client
-would cost a call a quarter of the throughput and each worker twenty megabytes.
+All go through our own HTTP connection as bytes, on OPA's Unix socket where there is one: a general client
+would cost a call a quarter of the throughput and each worker twenty megabytes. All use OPA's route for web
+hooks, where the body is the input and the answer the result: OPA reads and writes it for a twentieth less.
 """
 
 import asyncio
@@ -12,9 +13,9 @@ import orjson
 
 from adapters.http1 import ConnectFailed, HTTPError, Limits, Pool, Response, TcpAddress, UnixAddress
 
-BATCH_PATH: Final = b"/v1/data/gateway/decision/batch"
-PRICES_PATH: Final = b"/v1/data/gateway/tools/prices"
-CASES_PATH: Final = b"/v1/data/compliance/cases/batch"
+BATCH_PATH: Final = b"/v0/data/gateway/decision/batch"
+PRICES_PATH: Final = b"/v0/data/gateway/tools/prices"
+CASES_PATH: Final = b"/v0/data/compliance/cases/batch"
 _CONNECTIONS_MAX: Final = 2
 
 
@@ -35,7 +36,7 @@ class OpaData:
 
     async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]:
         """The decisions on many inputs, one each, in order. Raises `OpaUnavailable` for anything else."""
-        body = b'{"input":{"calls":[' + b",".join(inputs) + b"]}}"
+        body = b'{"calls":[' + b",".join(inputs) + b"]}"
         answers = await self._result(BATCH_PATH, body, timeout_s)
         if not isinstance(answers, list) or len(answers) != len(inputs):
             raise OpaUnavailable("OPA answered something other than one decision a call")
@@ -47,7 +48,7 @@ class OpaData:
 
     async def violations(self, observations: list[bytes], timeout_s: float) -> list[Any]:
         """What each observation of the event stream violates, in order. Raises `OpaUnavailable`."""
-        body = b'{"input":{"observations":[' + b",".join(observations) + b"]}}"
+        body = b'{"observations":[' + b",".join(observations) + b"]}"
         answers = await self._result(CASES_PATH, body, timeout_s)
         if not isinstance(answers, list) or len(answers) != len(observations):
             raise OpaUnavailable("OPA answered something other than one list an observation")
@@ -84,12 +85,9 @@ class OpaData:
 
 def _result(text: bytes) -> Any:
     try:
-        document = orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         raise OpaUnavailable("OPA answered no JSON") from None
-    if not isinstance(document, dict) or "result" not in document:
-        raise OpaUnavailable("OPA answered without a result")
-    return document["result"]
 
 
 def tcp_address(url: str) -> TcpAddress:

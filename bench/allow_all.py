@@ -16,7 +16,7 @@ _DECISION = json.dumps(
         "policy": {"version": "1.0", "revision": "0" * 64},
     }
 )
-_PRICES = json.dumps({"result": {"revision": "0" * 64, "currency": "USD", "roles": {}}}).encode()
+_PRICES = json.dumps({"revision": "0" * 64, "currency": "USD", "roles": {}}).encode()
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,8 +40,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 def _answer(head: bytes, body: bytes) -> bytes:
     if b"/batch" in head:
-        calls = len(json.loads(body)["input"]["calls"])
-        content = ('{"result":[' + ",".join([_DECISION] * calls) + "]}").encode()
+        calls = len(json.loads(body)["calls"])
+        content = ("[" + ",".join([_DECISION] * calls) + "]").encode()
     else:
         content = _PRICES if b"prices" in head else b"{}"
     start = f"HTTP/1.1 {HTTPStatus.OK.value} OK\r\ncontent-type: application/json\r\n"

@@ -91,13 +91,16 @@ class Servers:
     def gateway(
         self, name: str, registry: Path, opa_socket: Path, opa_port: int, sync: str
     ) -> tuple[int, int]:
-        """The gateway with a worker a core; answers its port and the process id of their parent."""
+        """The gateway with a worker for every two cores, since OPA needs as much as it does.
+
+        Answers its port and the process id of its workers' parent.
+        """
         port = free_port()
         journal = self.folder / f"journal-{name}"
         journal.mkdir()
         settings: Mapping[str, Any] = {
             "PORT": port,
-            "WORKERS": CORES,
+            "WORKERS": max(1, CORES // 2),
             "REGISTRY_FILE": registry,
             "OPA_URL": f"http://127.0.0.1:{opa_port}",
             "OPA_SOCKET": opa_socket,

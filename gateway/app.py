@@ -58,7 +58,7 @@ class App:
         self._under_way += 1
         try:
             request.check()
-            await self._enter(request)
+            await self._way_in(request)(self._house.gate, request)
         except Refusal as refusal:
             await _refuse(request, refusal)
         except Exception:
@@ -77,14 +77,16 @@ class App:
                 log.exception("internal_error_not_recorded", correlation_id=request.correlation_id)
         return refusal
 
-    async def _enter(self, request: Request) -> None:
+    def _way_in(self, request: Request) -> Handle:
         handle = self._ways_in.get(request.raw_path.split(b"/", 2)[1])
         if handle is None:
-            await self._house.health.answer(request)
-            return
+            return self._look_at_health
         if self._under_way > self._settings.calls_max:
             raise Unavailable("overloaded", f"{self._settings.calls_max} calls are under way")
-        await handle(self._house.gate, request)
+        return handle
+
+    async def _look_at_health(self, _gate: Gate, request: Request) -> None:
+        await self._house.health.answer(request)
 
     async def _spend(self, gate: Gate, request: Request) -> None:
         if not request.raw_path.startswith(b"/api/treasury/"):

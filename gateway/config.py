@@ -19,7 +19,12 @@ class Settings(BaseSettings):
     name: str = Field("gateway", description="The name under which the treasury knows this gateway's key.")
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8700, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, at best one a core.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that answer calls; OPA needs as much, so one for every two cores.",
+    )
     registry_file: Path = Field(description="The JSON file of tool servers, keys and issuers.")
     registry_reread_ms: int = Field(1_000, ge=10, description="How often the registry's file is looked at.")
 
@@ -82,7 +87,7 @@ class Settings(BaseSettings):
     decision_timeout_ms: int = Field(
         1_000, ge=1, description="Until a decision must have been made, waiting included."
     )
-    decision_batch_max: int = Field(128, ge=1, description="Calls that are judged in one question to OPA.")
+    decision_batch_max: int = Field(32, ge=1, description="Calls that are judged in one question to OPA.")
     decision_queue_max: int = Field(
         2_048, ge=1, description="Calls that wait for OPA; more are refused as overloaded."
     )

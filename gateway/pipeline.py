@@ -11,7 +11,6 @@ What stands around the path (OPA, the treasury, the journal, the clock) is a por
 """
 
 import asyncio
-from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core import record
@@ -72,7 +71,7 @@ async def refuse(gate: Gate, principal: Principal, call: Call, refusal: Refusal)
 def _asked(gate: Gate, principal: Principal, call: Call, declared: Spend | None = None) -> Permit:
     """A call before it is judged; one that names no workflow belongs to its agent's standing one."""
     if not call.workflow_id:
-        call = replace(call, workflow_id=standing_workflow(principal))
+        call = call._replace(workflow_id=standing_workflow(principal))
     return Permit(new_id(), call, principal, spend=declared, at=gate.clock.now())
 
 

@@ -1,7 +1,7 @@
 """What is being called: every way in becomes one `Call`."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
 
 from schemas.decision import Kind
 
@@ -17,19 +17,21 @@ class Server:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+_NO_ARGUMENTS: Final[dict[str, Any]] = {}
+
+
+class Call(NamedTuple):
     """One thing that somebody wants done, whatever protocol it came by.
 
     `tool` is the name within its server: `send_money` over MCP, `POST /v1/items` over HTTP,
     `authorize` for the treasury. `arguments` are parsed once, by `schemas.strict_json`; what is sent
-    upstream is the very body that they were parsed from.
+    upstream is the very body that they were parsed from. Nobody writes to them.
     """
 
     kind: Kind
     server: str
     tool: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = _NO_ARGUMENTS
     host: str = ""
     method: str = ""
     path: str = ""

@@ -6,7 +6,7 @@ a missing or malformed member: all of these refuse.
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -30,8 +30,7 @@ class Spend:
     price: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Policy's answer, checked. `reasons` is never empty when `allow` is false."""
 
     allow: bool

@@ -15,8 +15,7 @@ _KEPT_HERE: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade proxy-authenticate"
     b" proxy-authentication-info x-decision-id x-correlation-id set-cookie set-cookie2 alt-svc".split()
 )
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_FORBIDDEN_IN_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WELL_FORMED: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+\x00[^\x00-\x08\x0a-\x1f\x7f]*\n)*")
 _BODILESS: Final = frozenset({204, 304})
 STATUS_MIN, STATUS_MAX = 200, 599
 ERROR_MIN: Final = 400
@@ -34,9 +33,9 @@ def answer_headers(status: int, headers: list[Header]) -> list[Header]:
     if status in _BODILESS:
         dropped |= {b"content-length"}
     kept = [header for header in headers if header[0] not in dropped]
-    for name, value in kept:
-        if not _NAME.fullmatch(name) or _FORBIDDEN_IN_VALUE.search(value):
-            raise OutcomeUnknown("upstream_invalid", "the upstream answered with a malformed header")
+    lines = b"".join([b"%b\0%b\n" % header for header in kept])
+    if lines.count(b"\n") != len(kept) or not _WELL_FORMED.fullmatch(lines):
+        raise OutcomeUnknown("upstream_invalid", "the upstream answered with a malformed header")
     return kept
 
 
@@ -52,10 +51,6 @@ def ending(status: int) -> Literal["succeeded", "failed"]:
 
 def _named(headers: list[Header]) -> set[bytes]:
     """What the upstream itself calls hop-by-hop, but never how the body is framed."""
-    named = {
-        token.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for token in value.split(b",")
-    }
+    said = [value for name, value in headers if name == b"connection"]
+    named = {token.strip().lower() for value in said for token in value.split(b",")}
     return named - {b"content-length", b"content-type", b"content-encoding"}

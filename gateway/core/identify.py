@@ -1,6 +1,5 @@
 """Who is calling: a credential becomes a principal by the server's own mapping, or the call ends."""
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 
@@ -10,8 +9,7 @@ class Credential(NamedTuple):
     bearer: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """An agent that proved who it is. Role and tenant come from the registry, never from the caller."""
 
     id: str

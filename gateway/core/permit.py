@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.core.classify import Call
 from gateway.core.decide import UNDECIDED, Spend, Verdict
@@ -11,8 +11,7 @@ from gateway.core.identify import Principal
 Ending = Literal["succeeded", "failed", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """A call as it was judged. One with `verdict.allow` may go on; `Denied.permit` holds one that may not."""
 
     decision_id: str

@@ -4,17 +4,19 @@ A refusal is one record, `decided` with `allow: false`. A call that goes on has 
 is forwarded, `completed` when its outcome is known.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
 
 from gateway.core.permit import Ending, Permit
 from gateway.core.settle import Settlement
 from gateway.errors import Refusal
 from schemas.ids import canonical, digest
 
+_COMMON: Final = ("decision_id", "tenant", "workflow_id", "correlation_id")
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+
+class Entry(NamedTuple):
     """One row of the journal. `due` is the settlement that the treasury has yet to hear, if there is one;
     `hold_id` names the hold whose earlier due is replaced by this one."""
 
@@ -27,8 +29,7 @@ class Entry:
     due: Settlement | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a forwarded call ended. `status` is the upstream's HTTP status, 0 without one."""
 
     outcome: Ending
@@ -64,6 +65,32 @@ def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> 
         "journal_entry_id": ended.journal_entry_id,
     }
     return _entry(permit, "completed", document, due)
+
+
+def lost(row: Entry, at: str) -> Entry:
+    """The record of an outcome that nobody lived to write, from the decision's own row."""
+    return _without_outcome(row, orjson.loads(row.record), at, "unknown", "internal")
+
+
+def never_sent(row: Entry, at: str) -> Entry | None:
+    """The record of a call that was refused after all, from its decision's row; None for a refusal's row."""
+    known = orjson.loads(row.record)
+    if row.event != "decided" or known.get("allow") is not True:
+        return None
+    return _without_outcome(row, known, at, "failed", "journal_unavailable")
+
+
+def _without_outcome(row: Entry, known: dict[str, Any], at: str, outcome: Ending, code: str) -> Entry:
+    document = {name: known[name] for name in _COMMON} | {
+        "at": at,
+        "outcome": outcome,
+        "status": 0,
+        "code": code,
+        "duration_ms": 0,
+        "hold_id": known["hold_id"],
+        "journal_entry_id": None,
+    }
+    return row._replace(event="completed", record=canonical(document))
 
 
 def _entry(

@@ -65,7 +65,7 @@ class _Asked:
         return Asker(self.principal.tenant, self.principal.id, self.call.correlation_id)
 
     def judged_as(self, intent: Intent, policy_version: str | None = None) -> Call:
-        return replace(self.call, workflow_id=intent.workflow_id, policy_version=policy_version)
+        return self.call._replace(workflow_id=intent.workflow_id, policy_version=policy_version)
 
 
 class Errands:

@@ -7,6 +7,7 @@ back as they come; only the end of one is kept back until the outcome is on the 
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -198,12 +199,8 @@ class _Passage:
         kind = forward.ending(response.status)
         if response.complete:
             body = await response.read(self.gate.settings.stream_bytes_max)
-
-            async def whole() -> None:
-                await self.request.start(response.status, headers, decision_id)
-                await self.request.send(body, more=False)
-
-            return Outcome(kind, response.status, whole)
+            relay = functools.partial(self.request.relay, response.status, headers, body, decision_id)
+            return Outcome(kind, response.status, relay)
         await self.request.start(response.status, headers, decision_id)
         last = await self._stream(response, forward.length_of(headers))
         return Outcome(kind, response.status, lambda: self.request.send(last, more=False))

@@ -34,6 +34,7 @@ GONE: Final = "tollhouse.gone"
 ON_GONE: Final = "tollhouse.on_gone"
 ARRIVED: Final = "tollhouse.arrived"
 BREAK_OFF: Final = "tollhouse.break_off"
+ANSWER_WHOLE: Final = "tollhouse.answer_whole"
 JSON: Final = (b"content-type", b"application/json")
 RETRY_AFTER_S: Final = 1
 
@@ -186,6 +187,8 @@ class Request:
 
     def _check_connection(self, values: Values) -> None:
         """Drop what the caller names as hop-by-hop; what tells how a body is read must not be named."""
+        if not values:
+            return
         named = {token.strip().lower() for value in values for token in value.split(b",")}
         named -= {b"keep-alive", b"close", b"te", b""}
         if not named:
@@ -208,8 +211,11 @@ class Request:
         """The whole body. Raises `BadRequest`: body_too_large, or malformed (broken off, too slow)."""
         if self._whole:
             return b""
-        if ARRIVED in self.scope:
-            return await self._read(bytes_max)
+        if ARRIVED in self.scope and self.length is not None and self.length <= bytes_max:
+            message = await self._next()
+            self._whole = True
+            arrived: bytes = message["body"]
+            return arrived
         try:
             async with asyncio.timeout(self.settings.body_timeout_s):
                 return await self._read(bytes_max)
@@ -284,13 +290,26 @@ class Request:
 
         A caller that asked whether to send its body may now do either, so the connection ends.
         """
-        headers = [*headers, (b"x-correlation-id", self.correlation_id.encode())]
-        if decision_id is not None:
-            headers.append((b"x-decision-id", decision_id.encode()))
+        headers = self._with_ids(headers, decision_id)
         if self._expects and not self._whole:
             headers.append((b"connection", b"close"))
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _with_ids(self, headers: list[Header], decision_id: str | None) -> list[Header]:
+        ids = [(b"x-correlation-id", self.correlation_id.encode())]
+        if decision_id is not None:
+            ids.append((b"x-decision-id", decision_id.encode()))
+        return headers + ids
+
+    async def relay(self, status: int, headers: list[Header], body: bytes, decision_id: str) -> None:
+        """Begin and end the answer with a tool's that has come as a whole."""
+        self.started = True
+        write: Callable[..., bool] | None = self.scope.get(ANSWER_WHOLE)
+        whole = status, self._with_ids(headers, decision_id), body
+        if write is None or self._expects or not write(self.scope, *whole):
+            await self.start(status, headers, decision_id)
+            await self.send(body, more=False)
 
     async def send(self, piece: bytes, *, more: bool) -> None:
         """Send a piece of the answer's body; the last one with `more` False."""

@@ -7,7 +7,8 @@ in it, whatever it fails of, and the file is opened anew for the next one, so th
 the disk is.
 
 The outcome of a free call need not be on disk before its caller has the answer: `note` takes it along with
-the next commit, at the latest a moment later, and holds on to it while the disk will not take it.
+the next commit that somebody waits for, at the latest a moment later, and holds on to it while the disk will
+not take it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +52,7 @@ class Journal:
         self._timeout_s = timeout_s
         self._queue_max = queue_max
         self._queue: deque[Waiting] = deque()
+        self._notes: deque[Waiting] = deque()
         self._deadlines: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
@@ -63,7 +66,7 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self._claim = _claim(self._folder)
         self._file = JournalFile(self.path, self._sync)
-        self._file.open()
+        self._file.open(datetime.now(UTC))
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -84,16 +87,16 @@ class Journal:
 
         Only a disk that stays away makes more of them; what is too much then is said in the log instead.
         """
-        if len(self._queue) >= 2 * self._queue_max:
+        if len(self._notes) >= self._queue_max:
             log.error("note_dropped", decision_id=entry.decision_id, hold_id=entry.hold_id)
             return
-        self._queue.append((entry, None))
+        self._notes.append((entry, None))
         if self._noting is None and not self._writing:
-            self._noting = self._loop.call_later(_NOTE_DELAY_S, self._start_writing)
+            self._write_soon()
 
     async def flush(self) -> None:
         """Return once everything noted so far was written, or could not be."""
-        if self._queue:
+        if self._queue or self._notes:
             self._start_writing()
         await asyncio.sleep(0)
         await self._do(lambda: None)
@@ -136,6 +139,8 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""
+        if self._notes:
+            await self.flush()
         while self._writing or self._noting is not None:
             await self.flush()
         self._work.put(None)
@@ -153,10 +158,14 @@ class Journal:
             self._writing = True
             self._loop.call_soon(self._write)
 
+    def _write_soon(self) -> None:
+        self._noting = self._loop.call_later(_NOTE_DELAY_S, self._start_writing)
+
     def _write(self) -> None:
-        """Hand what waits to the thread; more than one commit's worth waits for the next."""
+        """Hand what waits to the thread, and the notes with it; too much of either waits for the next."""
         waiting = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_MAX))]
-        batch = [(entry, written) for entry, written in waiting if written is None or not written.done()]
+        batch = [each for each in waiting if each[1] is not None and not each[1].done()]
+        batch += [self._notes.popleft() for _ in range(min(len(self._notes), _BATCH_MAX))]
         self._work.put(lambda: self._commit(batch))
 
     def _commit(self, batch: list[Waiting]) -> None:
@@ -195,17 +204,22 @@ class Journal:
 
     def _void_late(self, batch: list[Waiting]) -> None:
         """Who waited for these was refused meanwhile, so nothing is sent under their holds."""
-        late = [entry for entry, written in batch if entry.due and written is not None and written.done()]
+        late = [entry for entry, written in batch if written is not None and written.done()]
         if late:
             voided: asyncio.Future[None] = self._loop.create_future()
             voided.add_done_callback(_said)
-            self._work.put(lambda: self._report(lambda: self._file.never_sent(late), voided))
+            self._work.put(
+                lambda: self._report(lambda: self._file.never_sent(late, datetime.now(UTC)), voided)
+            )
 
     def _write_on(self) -> None:
-        if self._queue:
+        """Write on for whoever waits; notes alone keep no disk busy, unless they are many."""
+        if self._queue or len(self._notes) >= _BATCH_MAX:
             self._write()
-        else:
-            self._writing = False
+            return
+        self._writing = False
+        if self._notes:
+            self._write_soon()
 
     def _keep_notes(self, batch: list[Waiting]) -> None:
         """What was only noted is tried again with the next record, and not by itself.
@@ -213,9 +227,8 @@ class Journal:
         Where it was no fault of the disk, a note that cannot be written would fail every record after it, so
         it is not tried again.
         """
-        waited_for = any(written is not None for _, written in self._queue)
-        self._queue.extendleft(waiting for waiting in reversed(batch) if waiting[1] is None)
-        if waited_for:
+        self._notes.extendleft(waiting for waiting in reversed(batch) if waiting[1] is None)
+        if self._queue:
             self._write()
         else:
             self._writing = False

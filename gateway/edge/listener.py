@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters import listener
 from gateway.config import Settings
-from gateway.edge.ingress import ARRIVED, BREAK_OFF, GONE, ON_GONE
+from gateway.edge.ingress import ANSWER_WHOLE, ARRIVED, BREAK_OFF, GONE, ON_GONE
 
 
 class Listener(listener.Listener):
@@ -17,17 +17,20 @@ class Listener(listener.Listener):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application under way that its caller is gone."""
         super().connection_lost(exc)
-        if self.cycle is None or self.cycle.response_complete:
-            return
-        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
-        scope[GONE] = True
-        call = scope.get(ON_GONE)
-        if call is not None:
-            call()
+        if self.cycle is not None:
+            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+            if not self.cycle.response_complete:
+                scope[GONE] = True
+                call = scope.get(ON_GONE)
+                if call is not None:
+                    call()
+            for mine in (BREAK_OFF, ANSWER_WHOLE):
+                scope.pop(mine, None)
 
     def on_headers_complete(self) -> None:
-        """Say how to break it off."""
+        """Say how to break it off, and how to answer as a whole."""
         self.scope[BREAK_OFF] = self.transport.close  # type: ignore[typeddict-unknown-key]
+        self.scope[ANSWER_WHOLE] = self.answer_whole  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

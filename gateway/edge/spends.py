@@ -12,7 +12,6 @@ may do (reconciliation) is passed on with their own key; the treasury keeps who 
 """
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -96,13 +95,13 @@ class Spends:
         try:
             request.check_workflow()
             document = await body(request)
-            call = replace(call, arguments=document, content="json")
+            call = call._replace(arguments=document, content="json")
             prices = await gate.prices.table()
             errand = await self._errands.prepare(
                 principal, call, once(request, principal, act, document), prices.currency
             )
         except Refusal as refusal:
-            await refuse(gate, principal, replace(call, workflow_id=refusal.workflow_id or ""), refusal)
+            await refuse(gate, principal, call._replace(workflow_id=refusal.workflow_id or ""), refusal)
             raise
         await self._judge(gate, request, principal, errand)
 
@@ -119,8 +118,8 @@ class Spends:
             request.asked = None
             if refusal.permit is None or not errand.keeps_refusals:
                 raise
-            refused = replace(refusal.permit.verdict, allow=False, reasons=refusal.reasons)
-            permit = replace(refusal.permit, verdict=refused)
+            refused = refusal.permit.verdict._replace(allow=False, reasons=refusal.reasons)
+            permit = refusal.permit._replace(verdict=refused)
             await _outcome(request, permit, errand, await _passed_on(errand, permit)).finish()
 
     async def _read(self, gate: Gate, request: Request, path: bytes) -> None:

@@ -1,30 +1,18 @@
 """Crowds that connect to the treasury and ask nothing, or half of something: paid calls go on."""
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from adapters.open_files import open_files_max
-from tests.fixtures.servers import StartOpa
-from tests.fixtures.tollroad import EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
-from tests.fixtures.treasury import LedgerDatabase
+from tests.fixtures.tollroad import Tollroad
 
 pytestmark = [pytest.mark.requirement("GW-13"), pytest.mark.requirement("GW-20")]
 
 CROWD = 1_100  # more than the treasury takes connections, and twice what it takes requests
 HALF = b"POST /v1/spends HTTP/1.1\r\nHost: t\r\nContent-Length: 99\r\n\r\n{"
-
-
-@pytest.fixture
-async def road(
-    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
-) -> AsyncIterator[Tollroad]:
-    opa = start_opa([policy_bundle(tmp_path / "policy", {"executor": EXECUTOR}, RULES)])
-    async with tollroad(ledger_database, opa, tmp_path) as road:
-        yield road
 
 
 @pytest.fixture

@@ -163,22 +163,23 @@ def test_a_gateways_token_at_opa_asks_for_decisions_and_prices_alone(ready: dict
             ("POST", "/v1/compile", '{"query": "data"}'),
         ):
             assert client.request(method, path, content=body).status_code == 401, path
-        assert client.post("/v1/data/gateway/tools/prices", json={"input": {}}).status_code == 200
+        assert client.post("/v0/data/gateway/tools/prices", json={}).status_code == 200
 
 
 def test_controls_token_at_opa_asks_about_events_alone(ready: dict[str, Any]) -> None:
     token = kept(ready)["tokens"]["opa.control"]
     with httpx.Client(base_url=ready["opa"], headers={"Authorization": f"Bearer {token}"}) as client:
         for method, path in (
-            ("POST", "/v1/data/gateway/decision/batch"),
-            ("POST", "/v1/data/gateway/tools/prices"),
-            ("GET", "/v1/data/compliance/cases/batch"),
+            ("POST", "/v0/data/gateway/decision/batch"),
+            ("POST", "/v0/data/gateway/tools/prices"),
+            ("GET", "/v0/data/compliance/cases/batch"),
+            ("POST", "/v1/data/compliance/cases/batch"),
             ("GET", "/v1/data/system/tokens"),
             ("PUT", "/v1/policies/mine"),
         ):
             assert client.request(method, path, content="{}").status_code == 401, path
-        asked = client.post("/v1/data/compliance/cases/batch", json={"input": {"observations": []}})
-        assert asked.json()["result"] == []
+        asked = client.post("/v0/data/compliance/cases/batch", json={"observations": []})
+        assert asked.json() == []
 
 
 def test_nobody_gives_himself_rights_at_opa(ready: dict[str, Any]) -> None:

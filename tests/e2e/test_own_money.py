@@ -1,29 +1,16 @@
 """An agent's key reads no other agent's money, over a whole road on which another one has spent."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.ids import new_id
-from tests.fixtures.servers import StartOpa
-from tests.fixtures.tollroad import EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
-from tests.fixtures.treasury import LedgerDatabase
+from tests.fixtures.tollroad import Tollroad
 
 pytestmark = [pytest.mark.requirement("SEC-03"), pytest.mark.requirement("TRE-20")]
 
 RIVAL = "rival-key"
 LISTS = ("holds", "budgets", "accounts/tool/statement", "accounts/vendor:1/statement", "trial-balance")
-
-
-@pytest.fixture
-async def road(
-    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
-) -> AsyncIterator[Tollroad]:
-    opa = start_opa([policy_bundle(tmp_path / "policy", {"executor": EXECUTOR}, RULES)])
-    async with tollroad(ledger_database, opa, tmp_path) as road:
-        yield road
 
 
 async def spend(road: Tollroad, workflow: str) -> dict[str, Any]:

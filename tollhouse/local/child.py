@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tollhouse.local.stop import forking
+from tollhouse.local.stop import whole
 
 PR_SET_PDEATHSIG = 1
 PROBE_INTERVAL_S = 0.02
@@ -57,7 +57,7 @@ class Child:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as output, forking:
+        with self.log.open("ab") as output, whole:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -73,7 +73,8 @@ class Child:
 
     def code(self) -> int | None:
         """The exit code, None while it runs."""
-        return self.process.poll() if self.process else None
+        with whole:
+            return self.process.poll() if self.process else None
 
     def stop(self, patience_s: float) -> None:
         """Ask it to end and wait; what does not end in time is killed."""

@@ -1,24 +1,25 @@
 """What asks a stack to stop: Ctrl-C, SIGTERM, and the end of the terminal that it runs in.
 
-A signal becomes an exception wherever we are, and there are places where an exception is lost: Python drops
-whatever is raised in its hooks around a fork, or while an object is finalized. So nothing is raised while
-`forking` is held, and the first signal asks again and again until somebody has heard; all others are nothing
-new. They are not ignored as the kernel knows it, since a child would inherit that.
+While a stack starts, a signal becomes an exception wherever we are, since a start may wait anywhere; and not
+everywhere is a good place. Python drops what is raised in its hooks around a fork, or while an object is
+finalized; and a lock that was just taken, as `subprocess` takes one to ask after a child, stays taken. So
+nothing is raised while `whole` is held, and the first signal asks again and again until somebody has heard.
+Once the stack is up nothing is raised at all: the signal is noted, and whoever watches the stack looks.
+All later signals are nothing new. They are not ignored as the kernel knows it: a child would inherit that.
 """
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
 AGAIN_S = 0.5
 
-forking = threading.Lock()
-"""Held around the start of a child, which is done whole or not at all."""
+whole = threading.Lock()
+"""Held for a moment around what must not end half-way."""
 
 
 class StopAsked(SystemExit):
@@ -28,37 +29,47 @@ class StopAsked(SystemExit):
     """
 
 
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """Each signal becomes StopAsked, wherever we are. A SIGHUP that `nohup` took away stays away."""
-    heard = [each for each in SIGNALS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
-    before = {number: signal.signal(number, _ask) for number in heard}
-    try:
-        yield
-    finally:
+class Stop:
+    """Whether we were asked to stop, and whether asking breaks off what we do."""
+
+    def __init__(self) -> None:
+        self._code = 0
+        self._raises = True
+
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self._code != 0
+
+    def note_only(self) -> None:
+        """From here on nothing is raised."""
+        self._raises = False
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def ask(self, number: int, _frame: FrameType | None) -> None:
+        """Handle one of SIGNALS. Raises StopAsked, unless it is noted only."""
+        if self._code:
+            return
+        self._code = SIGNALLED + number
+        if self._raises:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+            self.ask_again()
+
+    def ask_again(self, *_: object) -> None:
+        """Handle the alarm that follows it. Raises StopAsked, unless this is no place for it."""
+        if self._code and self._raises and not whole.locked():
+            raise StopAsked(self._code)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Each signal asks to stop. A SIGHUP that `nohup` took away stays away."""
+    stop = Stop()
+    heard = [each for each in SIGNALS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop.ask) for number in heard}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, stop.ask_again)
+    try:
+        yield stop
+    finally:
+        stop.note_only()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def unstoppable() -> None:
-    """It was heard: what stops is not to be stopped at it."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in SIGNALS:
-        signal.signal(number, _nothing_new)
-
-
-def _ask(number: int, _frame: FrameType | None) -> None:
-    unstoppable()
-    signal.signal(signal.SIGALRM, partial(_stop, SIGNALLED + number))
-    signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
-    _stop(SIGNALLED + number)
-
-
-def _stop(code: int, *_: object) -> None:
-    if not forking.locked():
-        raise StopAsked(code)
-
-
-def _nothing_new(_number: int, _frame: FrameType | None) -> None:
-    """Once is enough."""

@@ -108,10 +108,10 @@ class Supervisor:
         self._restart = restart
         self._meanwhile = meanwhile
 
-    def watch(self) -> None:
-        """Until a signal's handler raises."""
+    def watch(self, asked_to_stop: Callable[[], bool]) -> None:
+        """Until that says so. It is asked after every signal."""
         with _Alarm() as alarm:
-            while True:
+            while not asked_to_stop():
                 for member in self._members:
                     self.look(member)
                 self._meanwhile()

@@ -1,7 +1,6 @@
 """`tollhouse up`: start everything, say so, keep it running, and leave nothing behind."""
 
 import errno
-from contextlib import suppress
 from pathlib import Path
 
 from tollhouse.config import Config, read_config
@@ -10,7 +9,7 @@ from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.opa_binary import OpaMissing, obtain_opa
 from tollhouse.local.ready_file import READY_FILE, ReadyFile
 from tollhouse.local.stack import Stack
-from tollhouse.local.stop import StopAsked, stop_signals, unstoppable
+from tollhouse.local.stop import Stop, stop_signals
 from tollhouse.local.supervisor import Supervisor
 from tollhouse.local.voice import Voice, voice
 from tollhouse.problems import DocumentError
@@ -27,9 +26,9 @@ def run(config_path: Path, data: Path, *, as_json: bool, restart: bool) -> int:
     """
     speak = voice(as_json=as_json)
     try:
-        with stop_signals():
+        with stop_signals() as stop:
             config = read_config(config_path)
-            _live(config, DataFolder.open(data), speak, restart=restart)
+            _live(config, DataFolder.open(data), speak, stop, restart=restart)
     except DocumentError as error:
         speak.failed(str(error))
         return EXIT_MISTAKEN
@@ -42,7 +41,7 @@ def run(config_path: Path, data: Path, *, as_json: bool, restart: bool) -> int:
     return 0
 
 
-def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> None:
+def _live(config: Config, data: DataFolder, speak: Voice, stop: Stop, *, restart: bool) -> None:
     """From the lock to the last server's end."""
     with Lock(data / LOCK):
         ready_file = ReadyFile(data / READY_FILE, speak.warn)
@@ -55,16 +54,16 @@ def _live(config: Config, data: DataFolder, speak: Voice, *, restart: bool) -> N
         try:
             with speak.progress() as progress:
                 stack.start(progress)
-            with suppress(StopAsked):
-                _watch(stack, ready_file, speak, restart=restart)
+            stop.note_only()
+            _watch(stack, ready_file, speak, stop, restart=restart)
         finally:
-            unstoppable()
+            stop.note_only()
             ready_file.remove()
             with speak.progress() as progress:
                 stack.stop(progress)
 
 
-def _watch(stack: Stack, ready_file: ReadyFile, speak: Voice, *, restart: bool) -> None:
+def _watch(stack: Stack, ready_file: ReadyFile, speak: Voice, stop: Stop, *, restart: bool) -> None:
     """Say that everything answers, and keep it so. Whoever reads the file finds the processes of now."""
 
     def keep() -> None:
@@ -72,7 +71,7 @@ def _watch(stack: Stack, ready_file: ReadyFile, speak: Voice, *, restart: bool) 
 
     keep()
     speak.ready(stack.ready())
-    Supervisor(stack.members, speak, restart=restart, meanwhile=keep).watch()
+    Supervisor(stack.members, speak, restart=restart, meanwhile=keep).watch(stop.asked)
 
 
 def _told(error: OSError, data: Path) -> str:

@@ -21,15 +21,15 @@ allow if {
 	_identity == "gateway"
 	input.method == "POST"
 	input.path in {
-		["v1", "data", "gateway", "decision", "batch"],
-		["v1", "data", "gateway", "tools", "prices"],
+		["v0", "data", "gateway", "decision", "batch"],
+		["v0", "data", "gateway", "tools", "prices"],
 	}
 }
 
 allow if {
 	_identity == "control"
 	input.method == "POST"
-	input.path == ["v1", "data", "compliance", "cases", "batch"]
+	input.path == ["v0", "data", "compliance", "cases", "batch"]
 }
 
 allow if {

@@ -15,11 +15,12 @@ test_health_is_open if {
 }
 
 test_the_gateway_has_two_paths if {
-	may("g", "POST", "v1/data/gateway/decision/batch")
-	may("g", "POST", "v1/data/gateway/tools/prices")
-	not may("g", "GET", "v1/data/gateway/decision/batch")
-	not may("g", "PUT", "v1/data/gateway/decision/batch")
-	not may("g", "POST", "v1/data/gateway/decision/batch/x")
+	may("g", "POST", "v0/data/gateway/decision/batch")
+	may("g", "POST", "v0/data/gateway/tools/prices")
+	not may("g", "POST", "v1/data/gateway/decision/batch")
+	not may("g", "GET", "v0/data/gateway/decision/batch")
+	not may("g", "PUT", "v0/data/gateway/decision/batch")
+	not may("g", "POST", "v0/data/gateway/decision/batch/x")
 	not may("g", "POST", "v1/data/system/tokens")
 	not may("g", "POST", "v1/data")
 	not may("g", "POST", "v1/query")
@@ -27,12 +28,13 @@ test_the_gateway_has_two_paths if {
 }
 
 test_control_asks_about_events_alone if {
-	may("c", "POST", "v1/data/compliance/cases/batch")
-	not may("c", "GET", "v1/data/compliance/cases/batch")
-	not may("c", "POST", "v1/data/compliance/cases")
-	not may("c", "POST", "v1/data/gateway/decision/batch")
+	may("c", "POST", "v0/data/compliance/cases/batch")
+	not may("c", "POST", "v1/data/compliance/cases/batch")
+	not may("c", "GET", "v0/data/compliance/cases/batch")
+	not may("c", "POST", "v0/data/compliance/cases")
+	not may("c", "POST", "v0/data/gateway/decision/batch")
 	not may("c", "PUT", "v1/policies/x")
-	not may("g", "POST", "v1/data/compliance/cases/batch")
+	not may("g", "POST", "v0/data/compliance/cases/batch")
 }
 
 test_the_operator_reads_and_puts if {
@@ -50,7 +52,7 @@ test_nobody_changes_the_rights if {
 
 test_strangers_get_nothing if {
 	not may("x", "GET", "v1/data/gateway/roles")
-	not may("", "POST", "v1/data/gateway/decision/batch")
+	not may("", "POST", "v0/data/gateway/decision/batch")
 	not authz.allow with input as {"method": "POST", "path": ["v1", "data", "gateway", "decision", "batch"]}
 		with data.system.tokens as tokens
 	not authz.allow with input as {"identity": "g", "path": ["v1", "data", "gateway", "decision", "batch"]}

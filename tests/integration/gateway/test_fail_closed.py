@@ -70,10 +70,10 @@ async def test_opa_hung(gateway: Running, opa: OpaServer, tool: Upstream) -> Non
     "raw",
     [
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
-        b'HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{"result": true}',
-        b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"result": []}',
-        b'HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{"result": [{"allow": true}]} ',
-        b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"result": [{"allow": tr',
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
+        b'HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\n[{"allow": true}]  ',
+        b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[{"allow": tr',
         b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n\xff\xfe{}",
         b"rubbish",
@@ -81,7 +81,7 @@ async def test_opa_hung(gateway: Running, opa: OpaServer, tool: Upstream) -> Non
 )
 async def test_an_opa_that_answers_garbage(raw: bytes, start_gateway: StartGateway, tool: Upstream) -> None:
     async def write(seen: Seen, writer: asyncio.StreamWriter) -> None:
-        prices = b'{"result":{"revision":"r","currency":"USD","roles":{}}}'
+        prices = b'{"revision":"r","currency":"USD","roles":{}}'
         if seen.target.endswith("prices"):
             head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
             writer.write(head % len(prices) + prices)

@@ -180,3 +180,43 @@ async def test_a_stream_has_its_limits(
     async with start_gateway(**limits) as gateway:
         with pytest.raises(httpx.RemoteProtocolError):
             await gateway.get("/tools/search/open/x")
+
+
+@pytest.mark.requirement("GW-04")
+@pytest.mark.parametrize(
+    ("method", "raw", "body", "length"),
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone", b"done", "4"),
+        ("GET", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n\r\n", b"done", "4"),
+        ("GET", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"", "0"),
+        ("POST", b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno", b"no", "2"),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"", None),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", b"", None),
+        ("HEAD", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"", "9"),
+    ],
+)
+async def test_an_answer_that_came_as_a_whole_is_framed_anew(
+    method: str, raw: bytes, body: bytes, length: str | None, gateway: Running, tool: Upstream
+) -> None:
+    tool.answers(raw)
+    for _ in range(2):
+        answer = await gateway.request(method, "/tools/search/open/x")
+        assert (answer.content, answer.headers.get("content-length")) == (body, length)
+        assert answer.headers["x-decision-id"]
+
+
+@pytest.mark.requirement("GW-04")
+async def test_requests_that_come_at_once_are_answered_in_order(gateway: Running, tool: Upstream) -> None:
+    async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n" + seen.target[-1:].encode())
+
+    tool.answer = echo
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = f"host: x\r\nauthorization: Bearer {KEY}\r\n"
+    for n in range(3):
+        last = "connection: close\r\n" if n == 2 else ""
+        writer.write(f"GET /tools/search/open/{n} HTTP/1.1\r\n{head}{last}\r\n".encode())
+    answers = (await reader.read()).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] + answer[-1:] for answer in answers] == [b"2000", b"2001", b"2002"]
+    assert b"connection: close" in answers[2].lower()
+    writer.close()

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from gateway.edge import journal_file
 from gateway.edge.journal import Journal, journals
 from gateway.edge.journal_file import JournalFile
 from gateway.errors import Unavailable
-from schemas.ids import new_id
+from schemas.ids import canonical, new_id
+from schemas.record import Completed
 from tests.fixtures.deadlines import HUNG_S
 
 DUE = Settlement("hold-1", "unknown", "acme", "scout", "c", 500, "bank")
@@ -54,7 +54,7 @@ async def test_a_record_is_there_for_another_process_when_append_returns(journal
 @pytest.mark.parametrize(("sync", "level"), [("fsync", 2), ("os", 1)])
 def test_the_disk_is_waited_for_unless_the_setting_says_not_to(sync: str, level: int, tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j.sqlite", sync)
-    file.open()
+    file.open(datetime.now(UTC))
     assert file._connected().execute("PRAGMA synchronous").fetchone() == (level,)
     assert file._connected().execute("PRAGMA journal_mode").fetchone() == ("wal",)
     file.close()
@@ -95,7 +95,7 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
 @pytest.mark.requirement("AUD-02")
 async def test_a_decision_is_forgotten_as_a_whole(tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j.sqlite", "os")
-    file.open()
+    file.open(datetime.now(UTC))
     for event, decision_id, at_ms in (
         ("decided", "long", 1),
         ("decided", "short", 2),
@@ -141,7 +141,7 @@ async def test_a_settlement_is_due_from_the_decision_until_the_treasury_has_hear
     await again.settled("hold-1")
     assert await again.unsettled(9) == []
     await again.append(decided)
-    await again.append(replace(decided, event="completed", due=None))
+    await again.append(decided._replace(event="completed", due=None))
     await again.aclose()
     last = opened(tmp_path)
     assert await last.unsettled(9) == []
@@ -158,7 +158,7 @@ async def test_what_is_noted_is_written_without_anybody_waiting(journal: Journal
 async def test_what_is_noted_goes_in_with_the_next_record(journal: Journal) -> None:
     journal.note(entry("noted", event="completed"))
     await journal.append(entry("next"))
-    assert [row.event for row in await journal.unshipped(10)] == ["completed", "decided"]
+    assert {row.event for row in await journal.unshipped(10)} == {"completed", "decided"}
 
 
 @pytest.mark.requirement("AUD-01")
@@ -182,8 +182,70 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
     assert journal_file.find(journal.path, "noted", "acme", "scout")
 
 
+@pytest.mark.requirement("AUD-01")
+async def test_a_call_whose_outcome_died_with_its_gateway_is_completed_as_unknown(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    await first.append(entry("answered", record=told(allow=True)))
+    await first.append(entry("answered", event="completed", record=b'{"outcome":"succeeded"}'))
+    await first.append(entry("refused", record=told(allow=False)))
+    await first.append(entry("lost", record=told(allow=True)))
+    await first.aclose()
+
+    for _ in range(2):
+        await opened(tmp_path).aclose()
+        assert list(found(first.path, "refused")) == ["decided"]
+        assert found(first.path, "answered")["completed"] == {"outcome": "succeeded"}
+        lost = Completed.model_validate(found(first.path, "lost")["completed"])
+        assert (lost.outcome, lost.status, lost.code) == ("unknown", 0, "internal")
+        assert (lost.decision_id, lost.workflow_id, lost.hold_id) == ("lost", "w", "h")
+        assert count(first.path) == 5
+
+
+@pytest.mark.requirement("AUD-01")
+async def test_a_call_that_was_refused_since_its_record_was_late_has_failed(tmp_path: Path) -> None:
+    journal = opened(tmp_path, timeout_s=0.05)
+    blocker = sqlite3.connect(journal.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    for decision_id, allow in (("late", True), ("refused", False)):
+        with pytest.raises(Unavailable):
+            await journal.append(entry(decision_id, record=told(allow=allow)))
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    async with asyncio.timeout(HUNG_S):
+        while "completed" not in found(journal.path, "late"):
+            await asyncio.sleep(0.01)
+    await journal.aclose()
+    await opened(tmp_path).aclose()
+    ended = Completed.model_validate(found(journal.path, "late")["completed"])
+    assert (ended.outcome, ended.status, ended.code) == ("failed", 0, "journal_unavailable")
+    assert "completed" not in found(journal.path, "refused")
+
+
+def told(allow: bool) -> bytes:
+    """As much of a decision's record as its outcome's repeats."""
+    return canonical(
+        {
+            "decision_id": "lost",
+            "at": "2026-01-01T00:00:00.000Z",
+            "tenant": "acme",
+            "workflow_id": "w",
+            "correlation_id": "c",
+            "hold_id": "h",
+            "allow": allow,
+        }
+    )
+
+
+def found(path: Path, decision_id: str) -> dict[str, Any]:
+    return journal_file.find(path, decision_id, "acme", "scout")
+
+
+def count(path: Path) -> int:
+    return len(journal_file.unshipped(path, 99))
+
+
 def replace_due(decided: Entry, due: Settlement) -> Entry:
-    return replace(decided, event="completed", due=due)
+    return decided._replace(event="completed", due=due)
 
 
 async def test_every_worker_has_a_file_of_its_own_and_takes_over_a_dead_ones(tmp_path: Path) -> None:
@@ -301,7 +363,7 @@ async def test_a_refusal_leaves_its_hold_due_at_once(journal: Journal) -> None:
 
 
 async def test_notes_are_kept_up_to_a_limit(tmp_path: Path) -> None:
-    journal = opened(tmp_path, queue_max=2)
+    journal = opened(tmp_path, queue_max=4)
     for n in range(9):
         journal.note(entry(f"d{n}"))
     await journal.flush()

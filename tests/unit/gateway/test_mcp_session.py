@@ -1,7 +1,5 @@
 """A session id opens for the agent, tenant and server that it was given for, and for nobody else."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,11 +24,11 @@ def test_it_opens_for_its_owner(upstream_id: bytes) -> None:
 def test_it_opens_for_nobody_else() -> None:
     sealed = mcp_session.wrap(b"abc.def", KEY, SCOUT, "bank")
     assert sealed is not None
-    assert mcp_session.unwrap(sealed, KEY, replace(SCOUT, id="rival"), "bank") is None
-    assert mcp_session.unwrap(sealed, KEY, replace(SCOUT, tenant="other"), "bank") is None
+    assert mcp_session.unwrap(sealed, KEY, SCOUT._replace(id="rival"), "bank") is None
+    assert mcp_session.unwrap(sealed, KEY, SCOUT._replace(tenant="other"), "bank") is None
     assert mcp_session.unwrap(sealed, KEY, SCOUT, "shop") is None
     assert mcp_session.unwrap(sealed, b"x" * 32, SCOUT, "bank") is None
-    assert mcp_session.unwrap(sealed, KEY, replace(SCOUT, role="boss", method="jwt"), "bank") == b"abc.def"
+    assert mcp_session.unwrap(sealed, KEY, SCOUT._replace(role="boss", method="jwt"), "bank") == b"abc.def"
 
 
 @pytest.mark.parametrize("forged", [b"", b".", b"abc", b"abc.", b"abc.def", b".abc"])

@@ -26,7 +26,7 @@ CALL = Call("tool_call", "bank", "send_money", {"amount": 5}, correlation_id="c"
 FREE = Verdict(True, (), {}, "1", "r")
 REFUSED = Verdict(False, ({"code": "tool_not_allowed", "message": "no"},), {}, "1", "r")
 PRICE = {"kind": "argument", "argument": "amount", "currency": "USD", "charged_on_error": False}
-PAID = replace(FREE, obligations={"hold": {"ceiling_cents": 500, "budgets": [], "price": PRICE}})
+PAID = FREE._replace(obligations={"hold": {"ceiling_cents": 500, "budgets": [], "price": PRICE}})
 NO_PRICES = table({"revision": "r", "currency": "USD", "roles": {}})
 PRICES = table(
     {
@@ -252,12 +252,12 @@ async def test_whatever_breaks_within_the_forward_leaves_the_outcome_unknown(err
 async def test_a_tools_error_is_charged_where_the_price_says_so() -> None:
     hold = {**PAID.obligations["hold"], "charged_on_error": True}
     charged = World(
-        verdicts=[replace(PAID, obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 500)
+        verdicts=[PAID._replace(obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 500)
     )
     await charged.run()
     assert charged.settled[0].act == "capture"
     unsent = World(
-        verdicts=[replace(PAID, obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 0)
+        verdicts=[PAID._replace(obligations={"hold": hold})], prices=[PRICES], outcome=Outcome("failed", 0)
     )
     await unsent.run()
     assert unsent.settled[0].act == "void"
@@ -303,7 +303,7 @@ async def test_a_price_that_has_changed_is_read_again_and_the_call_judged_again_
 async def test_a_call_that_cannot_be_priced_is_refused() -> None:
     world = World(verdicts=[PAID], prices=[PRICES])
     with pytest.raises(Denied) as refused:
-        await world.run(replace(CALL, arguments={}))
+        await world.run(CALL._replace(arguments={}))
     assert refused.value.code == "call_unpriceable"
     assert "forward" not in world.events
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import canonical, digest, new_id
+from schemas.ids import canonical, derived_id, digest, made_ms, new_id
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
@@ -96,3 +96,15 @@ def test_a_forked_process_makes_ids_of_its_own() -> None:
     assert not {new_id()[-17:] for _ in range(300)} & {
         theirs[at : at + 36][-17:] for at in range(0, len(theirs), 36)
     }
+
+
+def test_a_uuid_of_version_7_tells_when_it_was_made() -> None:
+    before_ms = time.time_ns() // 1_000_000
+    assert before_ms <= made_ms(new_id()) <= time.time_ns() // 1_000_000
+    assert made_ms("no UUID at all") == 0
+
+
+def test_a_derived_id_is_that_of_its_parts() -> None:
+    assert uuid.UUID(derived_id("a", "b"))
+    assert derived_id("a", "b") == derived_id("a", "b")
+    assert len({derived_id("a", "b"), derived_id("a", "c"), derived_id("ab")}) == 3
