@@ -1,26 +1,13 @@
 """An operator reconciles through the gateway; an agent may not."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.ids import new_id
-from tests.fixtures.servers import StartOpa
-from tests.fixtures.tollroad import EXECUTOR, RULES, Tollroad, policy_bundle, tollroad
-from tests.fixtures.treasury import LedgerDatabase
+from tests.fixtures.tollroad import Tollroad
 
 pytestmark = pytest.mark.requirement("TRE-07")
-
-
-@pytest.fixture
-async def road(
-    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
-) -> AsyncIterator[Tollroad]:
-    opa = start_opa([policy_bundle(tmp_path / "policy", {"executor": EXECUTOR}, RULES)])
-    async with tollroad(ledger_database, opa, tmp_path) as road:
-        yield road
 
 
 def statement(*references: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ from typer.testing import CliRunner
 
 from tests.fixtures.treasury import OPERATOR_TOKEN, Spend, Treasury
 from tollhouse.ledger_commands import ledger_app
+from tollhouse.local.data import LOCK, Lock
+from tollhouse.local.ready_file import READY_FILE
 
 pytestmark = pytest.mark.requirement("TRE-07")
 
 
 @pytest.fixture
-def data(treasury_service: Treasury, tmp_path: Path) -> Path:
+def data(treasury_service: Treasury, tmp_path: Path) -> Iterator[Path]:
+    """The data folder of a stack that runs, as far as these commands look."""
     ready = {"treasury": treasury_service.url, "operator_key": OPERATOR_TOKEN}
-    (tmp_path / "ready.json").write_text(json.dumps(ready))
-    return tmp_path
+    (tmp_path / READY_FILE).write_text(json.dumps(ready))
+    with Lock(tmp_path / LOCK):
+        yield tmp_path
 
 
 async def told(data: Path, *arguments: str) -> tuple[int, str]:
@@ -89,7 +94,7 @@ async def test_what_cannot_be_read_is_said(treasury_service: Treasury, data: Pat
     file.write_text("what,is,this\n")
     code, text = await told(data, "reconcile", str(file), "--provider", "bank")
     assert (code, "is no statement" in text) == (2, True)
-    (data / "ready.json").write_text(json.dumps({"treasury": "http://127.0.0.1:1", "operator_key": "x"}))
+    (data / READY_FILE).write_text(json.dumps({"treasury": "http://127.0.0.1:1", "operator_key": "x"}))
     file.write_text("reference,amount,currency\na,1,USD\n")
     code, text = await told(data, "reconcile", str(file), "--provider", "bank")
     assert (code, "does not answer" in text) == (2, True)

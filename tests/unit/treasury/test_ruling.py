@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.ids import new_id
@@ -179,6 +179,7 @@ def _asked(kind: str, cents: int) -> tuple[Command, Known]:
 
 
 @pytest.mark.requirement("TRE-11")
+@settings(deadline=None)
 @given(st.lists(acts, max_size=20))
 def test_a_batch_is_decided_as_its_commands_one_by_one(wanted: list[tuple[str, int]]) -> None:
     asked = [_asked(*each) for each in wanted]
