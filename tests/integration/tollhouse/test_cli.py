@@ -101,6 +101,7 @@ class Interrupter:
         if name == module:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins deaf to it
 sys.meta_path.insert(0, Interrupter())
 from tollhouse.cli import main
 sys.argv[1:] = ["up", "--config", "none.yaml"]
