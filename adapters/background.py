@@ -20,3 +20,15 @@ async def unending(name: str, work: Callable[[], Awaitable[object]], pause_s: fl
         except Exception:
             log.exception("background_work_broke", work=name)
         await asyncio.sleep(pause_s)
+
+
+async def finished(name: str, work: Callable[[], Awaitable[object]], pause_s: float) -> None:
+    """Do `work` once: again `pause_s` after it broke, until it is done."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background_work_broke", work=name)
+        else:
+            return
+        await asyncio.sleep(pause_s)

@@ -15,12 +15,13 @@ that had been used before ended without a single byte of an answer.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from adapters import http1_request
 from adapters.http1_answer import (
+    Answer,
     BadAnswer,
     BrokenAnswer,
     ConnectFailed,
@@ -33,6 +34,7 @@ from adapters.http1_connection import Connection
 from adapters.http1_response import Response
 
 __all__ = [
+    "Answer",
     "BadAnswer",
     "BrokenAnswer",
     "ConnectFailed",
@@ -127,6 +129,27 @@ class Pool:
                     raise
                 unanswered = error
 
+    def ask(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        timeout_s: float,
+        heard: Callable[[Answer], None],
+    ) -> bool:
+        """Send one request at once, if a connection is at hand; whether there was one.
+
+        `heard` is called, once, with the answer when that is whole or `error` says why it never will be:
+        after `timeout_s`, or when it is larger than `limits.buffer_bytes_max`. It is not sent twice.
+        """
+        connection = self._at_hand()
+        if connection is None:
+            return False
+        head = http1_request.head(method, target, headers, self._host, len(body))
+        connection.ask(head + body, timeout_s, heard)
+        return True
+
     async def aclose(self) -> None:
         """Close every connection; exchanges under way break off and waiting callers fail."""
         self._closed = True
@@ -140,17 +163,29 @@ class Pool:
     async def _acquire(self, timeout_s: float, *, fresh: bool) -> Connection:
         if self._closed:
             raise ConnectFailed("the pool is closed")
-        while self._idle:
-            connection = self._idle.pop()
-            rested_s = connection.loop.time() - connection.idle_since_s
-            if not fresh and rested_s < self._limits.idle_s and connection.quiet:
-                return connection
-            connection.abort()
+        if fresh:
+            self._part_with_idle()
+        if (connection := self._at_hand()) is not None:
+            return connection
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         if len(self._all) + self._connecting < self._limits.connections_max:
             self._connecting += 1
             return await self._connect(deadline_s)
         return await self._wait(deadline_s)
+
+    def _at_hand(self) -> Connection | None:
+        """The connection that was used last, if nothing speaks against using it again."""
+        while self._idle:
+            connection = self._idle.pop()
+            rested_s = connection.loop.time() - connection.idle_since_s
+            if rested_s < self._limits.idle_s and connection.quiet:
+                return connection
+            connection.abort()
+        return None
+
+    def _part_with_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().abort()
 
     async def _wait(self, deadline_s: float) -> Connection:
         """Wait for a connection that somebody gives back, or for the room that a lost one leaves."""

@@ -132,6 +132,13 @@ class Answer:
             self._let_go()
             raise self._garbage("too many bytes without a head or a body")
 
+    def rest(self) -> bytes:
+        """What of the body has arrived and was not taken yet."""
+        rest = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        self.chunks.clear()
+        self.buffered_bytes = 0
+        return rest
+
     def _let_go(self) -> None:
         """Part with the parser, which holds this object's methods: nothing is left to the collector."""
         self._over = True

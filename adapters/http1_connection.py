@@ -13,8 +13,8 @@ from typing import cast
 
 from adapters import http1_request
 from adapters.deadline import Deadline
-from adapters.http1_answer import Answer, BrokenAnswer, ConnectFailed, HTTPError, Limits, NoAnswer
-from adapters.http1_response import Response
+from adapters.http1_answer import Answer, BadAnswer, BrokenAnswer, ConnectFailed, HTTPError, Limits, NoAnswer
+from adapters.http1_response import Response, Whole
 
 
 class Connection(asyncio.Protocol):
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
         self._answer: Answer | None = None
-        self._response: Response | None = None
+        self._response: Response | Whole | None = None
         self._head = Deadline(loop, self._no_head)
         self._timeout_s = 0.0
         self._upload: asyncio.Task[None] | None = None
@@ -77,6 +77,20 @@ class Connection(asyncio.Protocol):
         """Whether it is open and nothing has come: no farewell, and no answer that nobody asked for."""
         return self._transport is not None and not self._poll.poll(0)
 
+    def ask(self, request: bytes, timeout_s: float, heard: Callable[[Answer], None]) -> None:
+        """Send one request. `heard` is called with its answer once that is whole, or is what `error` says;
+        one that is larger than the buffer, or not whole after `timeout_s`, is an error.
+
+        Nothing waits for it but the call: whoever asks one thing after another loses no turn of the loop.
+        """
+        transport = self._transport
+        if transport is None:
+            raise ConnectFailed("the connection is closed")
+        answer = self._answer = Answer(self._limits, head_only=False)
+        self._response = Whole(answer, heard)
+        self._await_head(timeout_s)
+        transport.write(request)
+
     async def exchange(
         self,
         head: bytes,
@@ -91,7 +105,8 @@ class Connection(asyncio.Protocol):
         if transport is None:
             raise ConnectFailed("the connection is closed")
         answer = self._answer = Answer(self._limits, head_only=head_only)
-        response = self._response = Response(answer, self, stall_s)
+        response = Response(answer, self, stall_s)
+        self._response = response
         self._await_head(timeout_s)
         if body is None or isinstance(body, bytes):
             transport.write(head + body if body else head)
@@ -171,8 +186,8 @@ class Connection(asyncio.Protocol):
             return BrokenAnswer(why)
         return NoAnswer(why, untouched=not answer.started)
 
-    def _end(self, error: HTTPError | None) -> None:
-        """The answer will get no more: it is whole (no error), or this is why it is not."""
+    def _end(self, error: HTTPError) -> None:
+        """The answer will get no more, and this is why."""
         self._head.clear()
         response, answer = self._response, self._answer
         self._response = self._answer = None
@@ -199,15 +214,27 @@ class Connection(asyncio.Protocol):
         if answer.ended:
             self._finish(answer)
         else:
-            if answer.buffered_bytes > self._limits.buffer_bytes_max and not self._held:
-                self._held = True
-                self._transport.pause_reading()
-            if answer.headed:
-                self._head.clear()
-            response.notify(detached=False)
+            self._go_on(answer, response)
+
+    def _go_on(self, answer: Answer, response: Response | Whole) -> None:
+        """There is more to come. A whole answer has its time as a whole, and nobody who would make room."""
+        too_much = answer.buffered_bytes > self._limits.buffer_bytes_max
+        if isinstance(response, Whole):
+            if too_much:
+                self.fail(BadAnswer(f"the body is larger than {self._limits.buffer_bytes_max} bytes"))
+            return
+        if too_much and not self._held and self._transport is not None:
+            self._held = True
+            self._transport.pause_reading()
+        if answer.headed:
+            self._head.clear()
+        response.notify(detached=False)
 
     def _finish(self, answer: Answer) -> None:
-        self._end(None)
+        """The answer is whole. Whoever hears of it may ask again at once, on this connection too."""
+        response = self._response
+        self._response = self._answer = None
+        self._head.clear()
         if answer.reusable and self._upload is None and self._flushed:
             self._resume()
             self.used = True
@@ -215,6 +242,8 @@ class Connection(asyncio.Protocol):
             self._released(self)
         else:
             self.abort()
+        if response is not None:
+            response.notify(detached=True)
 
     def eof_received(self) -> None:
         answer = self._answer

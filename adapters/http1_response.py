@@ -1,6 +1,7 @@
 """The body of an answer for whoever reads it, as it comes, held apart from the wire that feeds it."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,6 +21,21 @@ class Wire(Protocol):
 
     def read_on(self, answer: Answer) -> None:
         """The reader has taken something."""
+
+
+class Whole:
+    """An answer that nobody reads before it is whole."""
+
+    __slots__ = ("_answer", "_heard")
+
+    def __init__(self, answer: Answer, heard: Callable[[Answer], None]) -> None:
+        self._answer = answer
+        self._heard = heard
+
+    def notify(self, *, detached: bool) -> None:
+        """The connection is done with the answer."""
+        if detached:
+            self._heard(self._answer)
 
 
 class Response:
@@ -66,7 +82,7 @@ class Response:
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body. Raises `BadAnswer`, and closes, when it is larger than the limit."""
         if self.complete and self._answer.buffered_bytes <= limit_bytes:
-            return self._rest()
+            return self._answer.rest()
         chunks = []
         size_bytes = 0
         async for chunk in self:
@@ -76,14 +92,6 @@ class Response:
                 raise BadAnswer(f"the body is larger than {limit_bytes} bytes")
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _rest(self) -> bytes:
-        """What has arrived and was not read yet; of an answer that is complete, there will be no more."""
-        chunks = self._answer.chunks
-        rest = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._answer.buffered_bytes = 0
-        return rest
 
     async def aclose(self) -> None:
         """Done with it. A body that has not ended ends the connection: the server sees that we left."""

@@ -9,14 +9,14 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from adapters import opa
-from adapters.background import unending
+from adapters.background import finished, unending
 from adapters.http1 import TcpAddress, UnixAddress
 from adapters.metrics import Metrics
 from gateway.config import Settings
@@ -101,6 +101,7 @@ class House:
         self.health = self._health(registry, journal, prices)
         self._in_background("registry", lambda: registry.watch(settings.registry_reread_ms / 1000))
         self._in_background("prune", lambda: self._prune(journal))
+        self._beside(finished("lost outcomes", journal.complete_lost, BEGIN_AGAIN_S))
 
     def _journal(self) -> Journal:
         settings = self._settings
@@ -193,7 +194,10 @@ class House:
                 log.warning("journal_not_pruned", why=str(error))
 
     def _in_background(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(unending(name, work, BEGIN_AGAIN_S))
+        self._beside(unending(name, work, BEGIN_AGAIN_S))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._stack.push_async_callback(_cancel, task)
 
 

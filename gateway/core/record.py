@@ -6,8 +6,6 @@ is forwarded, `completed` when its outcome is known.
 
 from typing import Any, Final, Literal, NamedTuple
 
-import orjson
-
 from gateway.core.permit import Ending, Permit
 from gateway.core.settle import Settlement
 from gateway.errors import Refusal
@@ -17,16 +15,15 @@ _COMMON: Final = ("decision_id", "tenant", "workflow_id", "correlation_id")
 
 
 class Entry(NamedTuple):
-    """One row of the journal. `due` is the settlement that the treasury has yet to hear, if there is one;
-    `hold_id` names the hold whose earlier due is replaced by this one."""
+    """One record of the journal. `due` is the settlement that the treasury has yet to hear, if there is one;
+    `hold_id` names the hold whose earlier due is replaced by this one. `goes_on`: an outcome will follow."""
 
     decision_id: str
     event: Literal["decided", "completed"]
-    tenant: str
-    principal: str
     record: bytes
     hold_id: str | None = None
     due: Settlement | None = None
+    goes_on: bool = False
 
 
 class Ended(NamedTuple):
@@ -42,7 +39,8 @@ class Ended(NamedTuple):
 def decided(permit: Permit, due: Settlement | None = None) -> Entry:
     """The record of a call that may go on; `due` is how its hold ends if nothing else is ever known."""
     verdict = permit.verdict
-    return _entry(permit, "decided", _decided(permit, verdict.allow, verdict.reasons), due)
+    entry = _entry(permit, "decided", _decided(permit, verdict.allow, verdict.reasons), due)
+    return entry._replace(goes_on=True)
 
 
 def refused(permit: Permit, refusal: Refusal, due: Settlement | None) -> Entry:
@@ -67,30 +65,37 @@ def completed(permit: Permit, ended: Ended, at: str, due: Settlement | None) -> 
     return _entry(permit, "completed", document, due)
 
 
-def lost(row: Entry, at: str) -> Entry:
-    """The record of an outcome that nobody lived to write, from the decision's own row."""
-    return _without_outcome(row, orjson.loads(row.record), at, "unknown", "internal")
+def event_of(document: dict[str, Any]) -> Literal["decided", "completed"]:
+    """Which of the two a record is."""
+    return "completed" if "outcome" in document else "decided"
 
 
-def never_sent(row: Entry, at: str) -> Entry | None:
-    """The record of a call that was refused after all, from its decision's row; None for a refusal's row."""
-    known = orjson.loads(row.record)
-    if row.event != "decided" or known.get("allow") is not True:
-        return None
-    return _without_outcome(row, known, at, "failed", "journal_unavailable")
+def goes_on(document: dict[str, Any]) -> bool:
+    """Whether a record is of a call that may go on, so that its outcome follows."""
+    return document.get("allow") is True
 
 
-def _without_outcome(row: Entry, known: dict[str, Any], at: str, outcome: Ending, code: str) -> Entry:
-    document = {name: known[name] for name in _COMMON} | {
+def lost(decided: dict[str, Any], at: str) -> Entry:
+    """The record of an outcome that nobody lived to write, from that of the decision."""
+    return _without_outcome(decided, at, "unknown", "internal")
+
+
+def never_sent(decided: dict[str, Any], at: str) -> Entry:
+    """The record of a call that was refused after all, since that of its decision came too late."""
+    return _without_outcome(decided, at, "failed", "journal_unavailable")
+
+
+def _without_outcome(decided: dict[str, Any], at: str, outcome: Ending, code: str) -> Entry:
+    document = {name: decided[name] for name in _COMMON} | {
         "at": at,
         "outcome": outcome,
         "status": 0,
         "code": code,
         "duration_ms": 0,
-        "hold_id": known["hold_id"],
+        "hold_id": decided["hold_id"],
         "journal_entry_id": None,
     }
-    return row._replace(event="completed", record=canonical(document))
+    return Entry(decided["decision_id"], "completed", canonical(document))
 
 
 def _entry(
@@ -99,8 +104,6 @@ def _entry(
     return Entry(
         decision_id=permit.decision_id,
         event=event,
-        tenant=permit.principal.tenant,
-        principal=permit.principal.id,
         record=canonical(document),
         hold_id=due.hold_id if due else permit.hold_id,
         due=due,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.core.identify import Principal
 from gateway.edge.ingress import Request
 from gateway.edge.journal import journals
-from gateway.edge.journal_file import find
+from gateway.edge.journal_reading import find
 from gateway.errors import BadRequest, Unavailable
 from gateway.ports import Gate
 
@@ -42,7 +42,7 @@ def _look_up(folder: Path, decision_id: str, principal: Principal) -> dict[str, 
             records = find(path, decision_id, principal.tenant, principal.id)
         except sqlite3.Error as error:
             raise Unavailable("journal_unavailable", f"a journal cannot be read: {error}") from None
-        if "decided" in records:
+        if records:
             return _joined(records)
     return None
 

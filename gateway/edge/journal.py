@@ -29,12 +29,14 @@ import structlog
 from adapters.stream_position import StreamPosition
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
-from gateway.edge import journal_file
-from gateway.edge.journal_file import JournalFile, Row
+from gateway.edge import journal_reading
+from gateway.edge.journal_blocks import RECORDS_MAX
+from gateway.edge.journal_file import JournalFile
+from gateway.edge.journal_reading import Row
 from gateway.errors import Unavailable
 
 JOURNALS_MAX: Final = 256
-_BATCH_MAX: Final = 256
+_BATCH_MAX: Final = RECORDS_MAX // 2
 _NOTE_DELAY_S: Final = 0.02
 
 log = structlog.get_logger(__name__)
@@ -66,7 +68,7 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self._claim = _claim(self._folder)
         self._file = JournalFile(self.path, self._sync)
-        self._file.open(datetime.now(UTC))
+        self._last_block = self._file.open()
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -96,10 +98,18 @@ class Journal:
 
     async def flush(self) -> None:
         """Return once everything noted so far was written, or could not be."""
-        if self._queue or self._notes:
-            self._start_writing()
-        await asyncio.sleep(0)
-        await self._do(lambda: None)
+        a_commit_under_way = 1
+        for _ in range(a_commit_under_way + 1 + len(self._notes) // _BATCH_MAX):
+            if self._queue or self._notes:
+                self._start_writing()
+            await asyncio.sleep(0)
+            await self._do(lambda: None)
+
+    async def complete_lost(self) -> None:
+        """Complete the calls whose outcome an earlier process did not live to write. To be called once, and
+        again where it raises `sqlite3.Error`."""
+        decided = await asyncio.to_thread(journal_reading.without_outcome, self.path, self._last_block)
+        await self._do(lambda: self._file.complete_lost(decided, datetime.now(UTC)))
 
     async def probe(self) -> None:
         """Prove that a commit reaches the disk. Raises `Unavailable`."""
@@ -111,7 +121,7 @@ class Journal:
 
     async def unshipped(self, limit: int) -> list[Row]:
         """The oldest records that the event stream does not have yet."""
-        return await asyncio.to_thread(journal_file.unshipped, self.path, limit)
+        return await asyncio.to_thread(journal_reading.unshipped, self.path, limit)
 
     async def mark_shipped(self, seq: int, position: StreamPosition) -> None:
         """All records up to this one are safe in the stream, which stands there. Raises `sqlite3.Error`."""
@@ -119,7 +129,7 @@ class Journal:
 
     async def seen_position(self) -> StreamPosition | None:
         """Where the event stream stood at the last mark; None when nothing was ever shipped."""
-        return await asyncio.to_thread(journal_file.seen_position, self.path)
+        return await asyncio.to_thread(journal_reading.seen_position, self.path)
 
     async def ship_again(self, position: StreamPosition) -> None:
         """No record is safe in the stream, which stands there. Raises `sqlite3.Error`."""
@@ -127,15 +137,17 @@ class Journal:
 
     async def unsettled(self, limit: int) -> list[Settlement]:
         """What the treasury has yet to hear of holds whose calls are over."""
-        return await asyncio.to_thread(journal_file.unsettled, self.path, limit)
+        return await asyncio.to_thread(journal_reading.unsettled, self.path, limit)
 
     async def settled(self, hold_id: str) -> None:
         """The treasury has heard. Raises `sqlite3.Error`."""
         await self._do(lambda: self._file.settled(hold_id))
 
     async def prune(self, before_ms: int, *, unshipped_too: bool) -> None:
-        """Delete records written before; without `unshipped_too` only such as the event stream has."""
-        await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too))
+        """Delete records written before, a piece at a time so that no call waits long for it; without
+        `unshipped_too` only such as the event stream has. Raises `sqlite3.Error`."""
+        while await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too)):
+            pass
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""
@@ -206,7 +218,7 @@ class Journal:
         """Who waited for these was refused meanwhile, so nothing is sent under their holds."""
         late = [entry for entry, written in batch if written is not None and written.done()]
         if late:
-            voided: asyncio.Future[None] = self._loop.create_future()
+            voided: asyncio.Future[object] = self._loop.create_future()
             voided.add_done_callback(_said)
             self._work.put(
                 lambda: self._report(lambda: self._file.never_sent(late, datetime.now(UTC)), voided)
@@ -245,20 +257,21 @@ class Journal:
                 written.set_exception(_unavailable("the disk did not take the record in time"))
         self._timer = self._loop.call_at(self._deadlines[0][0], self._expire) if self._deadlines else None
 
-    async def _do(self, work: Work) -> None:
-        """Have the thread do something to the file between two commits. Raises what it raises."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    async def _do(self, work: Work) -> object:
+        """What the thread makes of the file between two commits. Raises what it raises."""
+        done: asyncio.Future[object] = self._loop.create_future()
         self._work.put(lambda: self._report(work, done))
-        await done
+        return await done
 
-    def _report(self, work: Work, done: "asyncio.Future[None]") -> None:
+    def _report(self, work: Work, done: "asyncio.Future[object]") -> None:
         failure: Exception | None = None
+        answer: object = None
         try:
-            work()
+            answer = work()
         except Exception as error:  # noqa: BLE001 - told to who waits
             failure = error
             self._reopen()
-        self._loop.call_soon_threadsafe(_resolve, done, failure)
+        self._loop.call_soon_threadsafe(_resolve, done, answer, failure)
 
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
@@ -283,16 +296,16 @@ def _claim(folder: Path) -> tuple[Path, int]:
     raise OSError(f"all {JOURNALS_MAX} journals in {folder} are in use")
 
 
-def _resolve(done: "asyncio.Future[None]", failure: Exception | None) -> None:
+def _resolve(done: "asyncio.Future[object]", answer: object, failure: Exception | None) -> None:
     if done.done():
         return
     if failure is None:
-        done.set_result(None)
+        done.set_result(answer)
     else:
         done.set_exception(failure)
 
 
-def _said(voided: "asyncio.Future[None]") -> None:
+def _said(voided: "asyncio.Future[object]") -> None:
     """A hold that could not be noted as void is settled as unknown after the next start."""
     if (failure := voided.exception()) is not None:
         log.error("late_records_not_voided", why=str(failure))

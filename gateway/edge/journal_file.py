@@ -1,92 +1,77 @@
-"""One journal's file: SQLite, written by one thread, read by anybody.
+"""One journal's file: SQLite, written by one thread, read by anybody (`gateway.edge.journal_reading`).
 
-    records       every record, in the order of its writing; a `seq` never comes twice. They are found by the
-                  millisecond in their decision's id: an index over numbers that only grow costs a third of
-                  one over the ids
-    settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
-                  it follows from; `live` while the call may be under way in the process that wrote it
-    shipped       the last `seq` that is safe in the event stream
-    opened        the last `seq` when the file was last opened: no decision up to it wants for an outcome
-    stream        where that stream stood then, so that one that lost its storage is noticed
-
-All records of a commit go in with one statement, since the writing thread has to win the interpreter back
-from the event loop after each. Its rows are filled up to a power of two with empty ones, which it leaves out:
-so there are few statements, and SQLite keeps them all prepared.
+blocks        every record, in the order of its writing (`gateway.edge.journal_blocks`); a `seq` never
+              comes twice
+records       the same, one a row: a view for people
+settlements   what the treasury has yet to hear of a hold, written in the same commit as the record that
+              it follows from; `live` while the call may be under way in the process that wrote it
+shipped       the last record's `seq` that is safe in the event stream
+stream        where that stream stood then, so that one that lost its storage is noticed
+answered      no decision in a block before this one wants for an outcome
 """
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime
-from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import orjson
 
 from adapters.stream_position import StreamPosition
-from gateway.core.record import Entry, lost, never_sent
+from gateway.core import record
+from gateway.core.record import Entry
 from gateway.core.settle import Settlement
-from schemas.ids import derived_id, made_ms
+from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, made_s
 
-PRUNE_MAX: Final = 5_000
+PRUNE_MAX: Final = 64
 PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
-_STATEMENTS_CACHED: Final = 32
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS records (
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS blocks (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    made_ms INTEGER NOT NULL,
-    event TEXT NOT NULL CHECK (event IN ('decided', 'completed')),
-    decision_id TEXT NOT NULL,
-    tenant TEXT NOT NULL,
-    principal TEXT NOT NULL,
-    record BLOB NOT NULL,
-    written_ms INTEGER NOT NULL
+    made_s INTEGER NOT NULL,
+    written_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL CHECK (size BETWEEN 1 AND {RECORDS_MAX}),
+    lines BLOB NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS records_by_time ON records (made_ms);
+CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (made_s);
+CREATE VIEW IF NOT EXISTS records AS
+SELECT
+    blocks.seq * {RECORDS_MAX} + line.key AS seq,
+    json_extract(line.value, '$.decision_id') AS decision_id,
+    iif(json_type(line.value, '$.outcome') IS NULL, 'decided', 'completed') AS event,
+    line.value AS record
+FROM blocks, json_each('[' || replace(CAST(blocks.lines AS TEXT), char(10), ',') || ']') AS line;
 CREATE TABLE IF NOT EXISTS settlements (
     hold_id TEXT PRIMARY KEY,
     due TEXT NOT NULL,
     live INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shipped (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO shipped VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS stream (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     created TEXT NOT NULL,
     last_seq INTEGER NOT NULL,
     messages INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS answered (one INTEGER PRIMARY KEY CHECK (one = 1), block INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO answered VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
-INSERT OR IGNORE INTO shipped VALUES (1, 0);
-CREATE TABLE IF NOT EXISTS opened (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
-INSERT OR IGNORE INTO opened VALUES (1, 0);
-"""
-_LONGEST_CALL_MS: Final = 4 * 3_600_000
-_WITHOUT_OUTCOME: Final = """
-SELECT decision_id, event, tenant, principal, record FROM records AS one
-WHERE made_ms > (SELECT max(made_ms) FROM records) - ? AND seq > (SELECT seq FROM opened)
-AND event = 'decided' AND json_extract(CAST(record AS TEXT), '$.allow')
-AND NOT EXISTS (
-    SELECT 1 FROM records
-    WHERE made_ms = one.made_ms AND decision_id = one.decision_id AND event = 'completed'
+"""  # noqa: S608 - all ours
+_INSERTED: Final = "INSERT INTO blocks (made_s, written_ms, size, lines) VALUES (?, ?, ?, ?)"
+_PRUNED: Final = f"""
+DELETE FROM blocks WHERE made_s IN (
+    SELECT made_s FROM blocks
+    WHERE made_s <= :before_ms / 1000
+    GROUP BY made_s
+    HAVING max(written_ms) < :before_ms
+    AND (:unshipped_too OR max(seq * {RECORDS_MAX} + size - 1) <= (SELECT seq FROM shipped))
+    ORDER BY made_s LIMIT :most
 )
-"""
-_COLUMNS: Final = "made_ms, event, decision_id, tenant, principal, record, written_ms"
-_COLUMNS_COUNT: Final = 7
-
-
-class Row(NamedTuple):
-    """A record as the event stream takes it; `record` is the JSON of `schemas.record`.
-
-    `event_id` is the same whenever the record is read.
-    """
-
-    seq: int
-    event_id: str
-    event: str
-    tenant: str
-    record: bytes
+"""  # noqa: S608 - all ours
 
 
 class JournalFile:
@@ -99,17 +84,20 @@ class JournalFile:
         self._path = path
         self._sync = "FULL" if sync == "fsync" else "NORMAL"
         self._connection: sqlite3.Connection | None = None
+        self._last_block = 0
+        self._going_on: dict[str, int] = {}
+        self._unsure_from: dict[str, int] = {}
 
-    def open(self, now: datetime) -> None:
-        """Make or open the file. What was under way when the last process ended is due from now on, and the
-        calls whose outcome it took with it are completed as unknown."""
+    def open(self) -> int:
+        """Make or open the file: what was under way when the last process ended is due from now on.
+
+        Answers the last block's `seq`. Up to it, outcomes may be missing until `complete_lost`.
+        """
         connection = self._connected()
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
-            for row in connection.execute(_WITHOUT_OUTCOME, (_LONGEST_CALL_MS,)).fetchall():
-                self._insert(connection, [lost(Entry(*row), _rfc3339(now))], int(now.timestamp() * 1000))
-            connection.execute("UPDATE opened SET seq = (SELECT coalesce(max(seq), 0) FROM records)")
+        connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
+        (self._last_block,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blocks").fetchone()
+        (self._unsure_from["before"],) = connection.execute("SELECT block FROM answered").fetchone()
+        return self._last_block
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
@@ -118,16 +106,22 @@ class JournalFile:
             connection.close()
 
     def write(self, entries: Sequence[Entry], at_ms: int) -> None:
-        """Write all of them in one commit, or none."""
-        connection = self._connected()
-        if not any(entry.hold_id for entry in entries):
-            self._insert(connection, entries, at_ms)
-            return
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            self._insert(connection, entries, at_ms)
-            for entry in entries:
-                _note_due(connection, entry)
+        """Write all of them, RECORDS_MAX at most, in one commit, or none."""
+        try:
+            last_block = self._write(blocks(entries), [entry for entry in entries if entry.hold_id], at_ms)
+        except BaseException:
+            # For all that we know it is on disk nevertheless.
+            self._unsure_from.setdefault("failed", self._last_block)
+            raise
+        self._follow(entries, last_block)
+
+    def complete_lost(self, decided: Sequence[bytes], now: datetime) -> None:
+        """Complete these decisions, whose outcome nobody lived to write, as unknown. They are all that want
+        for one of before the file was opened."""
+        lost = [record.lost(orjson.loads(line), _rfc3339(now)) for line in decided]
+        pieces = [lost[at : at + RECORDS_MAX] for at in range(0, len(lost), RECORDS_MAX)]
+        self._last_block = self._write([block for piece in pieces for block in blocks(piece)], [], _ms(now))
+        del self._unsure_from["before"]
 
     def probe(self) -> None:
         """Prove that there is room for records: a commit larger than that of one of them."""
@@ -141,14 +135,17 @@ class JournalFile:
         """Calls that were refused after all, since their records were late: their holds are to be voided, and
         their outcome is that nothing was done."""
         voids = [(_text(entry.due._replace(act="void")), entry.hold_id) for entry in entries if entry.due]
-        statement = "UPDATE settlements SET due = ?, live = 0 WHERE hold_id = ? AND live = 1"
+        ended = [
+            record.never_sent(orjson.loads(entry.record), _rfc3339(now)) for entry in entries if entry.goes_on
+        ]
         connection = self._connected()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(statement, voids)
-            ended = [outcome for entry in entries if (outcome := never_sent(entry, _rfc3339(now)))]
-            if ended:
-                self._insert(connection, ended, int(now.timestamp() * 1000))
+            connection.executemany(
+                "UPDATE settlements SET due = ?, live = 0 WHERE hold_id = ? AND live = 1", voids
+            )
+            last_block = self._insert(connection, blocks(ended), _ms(now))
+        self._follow(ended, last_block)
 
     def mark_shipped(self, seq: int, position: StreamPosition) -> None:
         """All records up to this one are safe in the event stream, which stands there."""
@@ -159,20 +156,58 @@ class JournalFile:
         self._ship("UPDATE shipped SET seq = ?", 0, position)
 
     def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
-        """Delete the records of the oldest decisions, of PRUNE_MAX at most; answers how many records.
+        """Delete the records of the oldest decisions, those of PRUNE_MAX seconds at most; answers how many
+        blocks.
 
-        A decision goes as a whole, once none of its records has to be kept.
+        A decision goes as a whole, and all of its second with it, once none of their records has to be kept.
         """
-        bound = "" if unshipped_too else "AND seq <= (SELECT seq FROM shipped)"
-        old = f"written_ms < ? {bound}"
-        cursor = self._connected().execute(
-            "DELETE FROM records WHERE (made_ms, decision_id) IN ("  # noqa: S608 - all ours
-            f"SELECT made_ms, decision_id FROM records AS one WHERE {old} AND NOT EXISTS ("
-            "SELECT 1 FROM records WHERE made_ms = one.made_ms AND decision_id = one.decision_id"
-            f" AND NOT ({old})) ORDER BY seq LIMIT ?)",
-            (before_ms, before_ms, PRUNE_MAX),
-        )
-        return cursor.rowcount
+        connection = self._connected()
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            wanted = {"before_ms": before_ms, "unshipped_too": unshipped_too, "most": PRUNE_MAX}
+            pruned = connection.execute(_PRUNED, wanted).rowcount
+            self._forget(before_ms)
+            self._note_answered(connection)
+        return pruned
+
+    def _write(self, made: Sequence[Block], held: Sequence[Entry], at_ms: int) -> int:
+        """The last block's `seq`. One block alone is a commit by itself, which saves two statements."""
+        connection = self._connected()
+        if len(made) == 1 and not held:
+            return self._insert(connection, made, at_ms)
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            last_block = self._insert(connection, made, at_ms)
+            for entry in held:
+                _note_due(connection, entry)
+        return last_block
+
+    def _insert(self, connection: sqlite3.Connection, made: Sequence[Block], at_ms: int) -> int:
+        last_block = self._last_block
+        for second, size, lines in made:
+            last_block = connection.execute(_INSERTED, (second, at_ms, size, lines)).lastrowid or 0
+        return last_block
+
+    def _follow(self, entries: Sequence[Entry], last_block: int) -> None:
+        """Know the block before which every decision has its outcome."""
+        first_block = self._last_block + 1
+        self._last_block = last_block
+        for entry in entries:
+            if entry.goes_on:
+                self._going_on[entry.decision_id] = first_block
+            elif entry.event == "completed":
+                self._going_on.pop(entry.decision_id, None)
+
+    def _forget(self, before_ms: int) -> None:
+        """What is pruned is followed no longer, whether or not it was ever answered."""
+        oldest = list(takewhile(lambda each: made_s(each) * 1000 < before_ms, self._going_on))
+        for decision_id in oldest:
+            del self._going_on[decision_id]
+
+    def _note_answered(self, connection: sqlite3.Connection) -> None:
+        going_on = next(iter(self._going_on.values()), self._last_block)
+        answered = min(going_on, *self._unsure_from.values(), self._last_block)
+        connection.execute("UPDATE answered SET block = ?", (answered,))
 
     def _ship(self, statement: str, seq: int, position: StreamPosition) -> None:
         connection = self._connected()
@@ -181,15 +216,12 @@ class JournalFile:
             connection.execute(statement, (seq,))
             stands = (position.created.isoformat(), position.last_seq, position.messages)
             connection.execute("REPLACE INTO stream VALUES (1, ?, ?, ?)", stands)
+            self._note_answered(connection)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             connection = sqlite3.connect(
-                self._path,
-                timeout=_BUSY_TIMEOUT_S,
-                isolation_level=None,
-                cached_statements=_STATEMENTS_CACHED,
-                check_same_thread=False,
+                self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -200,31 +232,6 @@ class JournalFile:
                 raise
             self._connection = connection
         return self._connection
-
-    def _insert(self, connection: sqlite3.Connection, entries: Sequence[Entry], at_ms: int) -> None:
-        values: list[Any] = []
-        for entry in entries:
-            values += (
-                made_ms(entry.decision_id),
-                entry.event,
-                entry.decision_id,
-                entry.tenant,
-                entry.principal,
-                entry.record,
-                at_ms,
-            )
-        rows = 1 << (len(entries) - 1).bit_length()
-        values += [None] * (_COLUMNS_COUNT * (rows - len(entries)))
-        connection.execute(_insertion(rows), values)
-
-
-@lru_cache
-def _insertion(rows: int) -> str:
-    row = f"({', '.join('?' * _COLUMNS_COUNT)})"
-    return (
-        f"INSERT INTO records ({_COLUMNS})"  # noqa: S608 - no value in it
-        f" SELECT * FROM (VALUES {', '.join([row] * rows)}) WHERE column1 IS NOT NULL"
-    )
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
@@ -240,49 +247,9 @@ def _rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 def _text(due: Settlement) -> str:
     return orjson.dumps(due.document()).decode()
-
-
-def unshipped(path: Path, limit: int) -> list[Row]:
-    """The oldest records that are not in the event stream yet."""
-    with closing(_reading(path)) as connection:
-        rows = connection.execute(
-            "SELECT seq, decision_id, event, tenant, record FROM records"
-            " WHERE seq > (SELECT seq FROM shipped) ORDER BY seq LIMIT ?",
-            (limit,),
-        )
-        return [_row(*row) for row in rows]
-
-
-def _row(seq: int, decision_id: str, event: str, tenant: str, record: bytes) -> Row:
-    return Row(seq, derived_id(decision_id, event, str(seq)), event, tenant, record)
-
-
-def seen_position(path: Path) -> StreamPosition | None:
-    """Where the event stream stood when records were last marked as safe in it; None when none ever were."""
-    with closing(_reading(path)) as connection:
-        row = connection.execute("SELECT created, last_seq, messages FROM stream").fetchone()
-        return None if row is None else StreamPosition(datetime.fromisoformat(row[0]), row[1], row[2])
-
-
-def unsettled(path: Path, limit: int) -> list[Settlement]:
-    """What the treasury has yet to hear."""
-    with closing(_reading(path)) as connection:
-        rows = connection.execute("SELECT due FROM settlements WHERE live = 0 LIMIT ?", (limit,))
-        return [Settlement(**orjson.loads(due)) for (due,) in rows]
-
-
-def find(path: Path, decision_id: str, tenant: str, principal: str) -> dict[str, dict[str, Any]]:
-    """The records of one decision by its event (`decided`, `completed`), if it was this principal's own."""
-    with closing(_reading(path)) as connection:
-        rows = connection.execute(
-            "SELECT event, record FROM records"
-            " WHERE made_ms = ? AND decision_id = ? AND tenant = ? AND principal = ?",
-            (made_ms(decision_id), decision_id, tenant, principal),
-        )
-        return {event: orjson.loads(record) for event, record in rows}
-
-
-def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)

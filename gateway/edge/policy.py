@@ -8,6 +8,8 @@ watches them all. A question that fails, fails every caller in it.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from adapters.opa import OpaUnavailable
@@ -19,9 +21,15 @@ _RETRY_AFTER_S: Final = 1
 
 
 class Batch(Protocol):
-    """One answer an input, in order; raises `OpaUnavailable`."""
+    """One answer an input, in order, or `OpaUnavailable`."""
 
-    async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]: ...
+    def ask_at_once(
+        self, inputs: list[bytes], timeout_s: float, heard: Callable[[list[Any] | OpaUnavailable], None]
+    ) -> bool:
+        """Ask without waiting, and have the answer told; False where that would have to wait."""
+
+    async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]:
+        """Ask, and wait for whatever it takes."""
 
 
 class OpaPolicy:
@@ -34,6 +42,7 @@ class OpaPolicy:
         self._queue_max = queue_max
         self._queue: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._busy = False
         self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -45,42 +54,61 @@ class OpaPolicy:
         answer: asyncio.Future[Any] = loop.create_future()
         self._queue.append((decide.text(question), answer))
         self._waiting.append((loop.time() + self._timeout_s, answer))
-        if self._asking is None:
-            self._asking = loop.create_task(self._ask())
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._ask_next)
         if self._timer is None:
             self._timer = loop.call_at(self._waiting[0][0], self._expire)
         return decide.read(await answer)
 
     async def aclose(self) -> None:
         """Ask nothing any more; whoever still waits is refused."""
+        self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
         _fail([answer for _, answer in self._waiting], "the gateway is stopping")
 
-    async def _ask(self) -> None:
-        """Ask until nobody waits."""
-        try:
-            while self._queue:
-                await self._ask_once()
-        finally:
-            self._asking = None
-
-    async def _ask_once(self) -> None:
+    def _ask_next(self) -> None:
+        """Ask for whoever waits. Done within the answer to those before, so that OPA is never idle."""
         inputs, answers = self._take()
         if not inputs:
-            return
+            self._busy = False
+        elif not self._batch.ask_at_once(inputs, self._timeout_s, partial(self._heard, inputs, answers)):
+            self._ask_waiting(inputs, answers)
+
+    def _ask_waiting(self, inputs: list[bytes], answers: list[asyncio.Future[Any]]) -> None:
+        """Ask in a task, which has the time to make a connection."""
+        self._asking = asyncio.get_running_loop().create_task(self._ask(inputs, answers))
+
+    async def _ask(self, inputs: list[bytes], answers: list[asyncio.Future[Any]]) -> None:
+        heard: list[Any] | OpaUnavailable = OpaUnavailable("asking the policy broke off")
         try:
-            decisions = await self._batch.ask(inputs, self._timeout_s)
-            for answer, decision in zip(answers, decisions, strict=True):
+            heard = await self._batch.ask(inputs, self._timeout_s)
+        except OpaUnavailable as error:
+            heard = error
+        finally:
+            self._asking = None
+            self._answer(answers, heard)
+
+    def _heard(
+        self, inputs: list[bytes], answers: list[asyncio.Future[Any]], heard: list[Any] | OpaUnavailable
+    ) -> None:
+        if isinstance(heard, OpaUnavailable) and heard.untouched:
+            self._ask_waiting(inputs, answers)
+        else:
+            self._answer(answers, heard)
+
+    def _answer(self, answers: list[asyncio.Future[Any]], heard: list[Any] | OpaUnavailable) -> None:
+        if isinstance(heard, OpaUnavailable):
+            _fail(answers, str(heard))
+        else:
+            for answer, decision in zip(answers, heard, strict=True):
                 if not answer.done():
                     answer.set_result(decision)
-        except OpaUnavailable as error:
-            _fail(answers, str(error))
-        finally:
-            _fail(answers, "asking the policy broke off")
-            self._forget_answered()
+        self._forget_answered()
+        self._ask_next()
 
     def _take(self) -> tuple[list[bytes], list[asyncio.Future[Any]]]:
         inputs: list[bytes] = []

@@ -15,6 +15,7 @@ from gateway.core.settle import Settlement
 from gateway.errors import Refusal, Unavailable
 
 ROUND_MAX: Final = 256
+FAILED_MAX: Final = 3
 BACKOFF_MAX: Final = 16
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ class Settlements:
         self._journal = journal
         self._treasury = treasury
         self._retry_s = retry_s
+        self._put_off: set[str] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -50,14 +52,31 @@ class Settlements:
             await asyncio.sleep(wait_s)
 
     async def round(self) -> bool:
-        """Tell all that is open, oldest first; False if the treasury or the journal could not be had."""
+        """Tell all that is open, oldest first; False if the treasury or the journal could not be had.
+
+        One that could not be told goes last the next time, so that it holds up no other for long.
+        """
         try:
-            for due in await self._journal.unsettled(ROUND_MAX):
-                await self._tell(due)
-                await self._journal.settled(due.hold_id)
-        except (Unavailable, sqlite3.Error) as error:
+            dues = await self._journal.unsettled(ROUND_MAX)
+            self._put_off &= {due.hold_id for due in dues}
+            failed = 0
+            for due in sorted(dues, key=lambda due: due.hold_id in self._put_off):
+                if failed == FAILED_MAX:
+                    break
+                failed += not await self._told(due)
+        except sqlite3.Error as error:
             log.warning("settlements_wait", why=str(error))
             return False
+        return failed == 0
+
+    async def _told(self, due: Settlement) -> bool:
+        try:
+            await self._tell(due)
+        except Unavailable as error:
+            log.warning("settlement_waits", hold_id=due.hold_id, act=due.act, why=str(error))
+            self._put_off.add(due.hold_id)
+            return False
+        await self._journal.settled(due.hold_id)
         return True
 
     async def _tell(self, due: Settlement) -> None:

@@ -15,8 +15,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-import orjson
-
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusUnavailable
 from adapters.stream_position import StreamPosition
@@ -30,7 +28,7 @@ _log = logger("shipper")
 
 
 class Row(Protocol):
-    """A record of the journal: its place, its event's id, `decided` or `completed`, and its JSON."""
+    """A record of the journal: its place, its event's id, `decided` or `completed`, and its bytes as JSON."""
 
     @property
     def seq(self) -> int: ...
@@ -39,7 +37,9 @@ class Row(Protocol):
     @property
     def event(self) -> str: ...
     @property
-    def record(self) -> bytes: ...
+    def record(self) -> dict[str, Any]: ...
+    @property
+    def size(self) -> int: ...
 
 
 class Records(Protocol):
@@ -161,13 +161,12 @@ class Shipper:
 
 def _event(row: Row) -> Event:
     """The event of a record, abridged where it must be. Raises `EventRefused`."""
-    record = orjson.loads(row.record)
-    if len(row.record) > RECORD_BYTES_MAX:
-        return _enveloped(row, _abridged(record))
+    if row.size > RECORD_BYTES_MAX:
+        return _enveloped(row, _abridged(row.record))
     try:
-        return _enveloped(row, record)
+        return _enveloped(row, row.record)
     except EventRefused:
-        return _enveloped(row, _abridged(record))
+        return _enveloped(row, _abridged(row.record))
 
 
 def _enveloped(row: Row, record: dict[str, Any]) -> Event:

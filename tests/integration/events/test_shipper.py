@@ -70,7 +70,7 @@ def shipper(journal: Journal, port: int, metrics: Metrics | None = None) -> Ship
 
 
 async def write(journal: Journal, kind: Any, record: dict[str, Any]) -> None:
-    await journal.append(Entry(record["decision_id"], kind, record["tenant"], "scout", orjson.dumps(record)))
+    await journal.append(Entry(record["decision_id"], kind, orjson.dumps(record)))
 
 
 async def told(bus: Bus, tenant: str, count: int) -> list[dict[str, Any]]:

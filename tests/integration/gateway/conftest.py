@@ -16,9 +16,11 @@ import uvicorn
 
 from gateway.app import configuration
 from gateway.config import Settings
+from gateway.edge.journal import Journal
 from schemas.ids import digest
 from tests.fixtures.servers import OpaServer, StartOpa, eventually
 from tests.integration.gateway import upstream
+from tests.integration.gateway.journalled import opened
 from tests.integration.gateway.upstream import Upstream
 
 KEY = "key-of-scout"
@@ -185,3 +187,10 @@ def start_gateway(opa: OpaServer, tool: Upstream, tmp_path: Path) -> StartGatewa
 async def gateway(start_gateway: StartGateway) -> AsyncIterator[Running]:
     async with start_gateway() as running:
         yield running
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    made = opened(tmp_path)
+    yield made
+    await made.aclose()

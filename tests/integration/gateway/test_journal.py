@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,51 +9,28 @@ from typing import Any
 import pytest
 
 from adapters.stream_position import StreamPosition
-from gateway.core.record import Entry
-from gateway.core.settle import Settlement
-from gateway.edge import journal_file
+from gateway.edge import journal_reading
 from gateway.edge.journal import Journal, journals
 from gateway.edge.journal_file import JournalFile
 from gateway.errors import Unavailable
-from schemas.ids import canonical, new_id
-from schemas.record import Completed
+from schemas.ids import new_id
 from tests.fixtures.deadlines import HUNG_S
-
-DUE = Settlement("hold-1", "unknown", "acme", "scout", "c", 500, "bank")
-
-
-def entry(decision_id: str = "d", **more: Any) -> Entry:
-    known: dict[str, Any] = {"event": "decided", "tenant": "acme", "principal": "scout", "record": b'{"a":1}'}
-    return Entry(decision_id, **(known | more))
-
-
-def opened(folder: Path, **more: Any) -> Journal:
-    journal = Journal(folder, **({"sync": "fsync", "timeout_s": 5.0, "queue_max": 1_000} | more))
-    journal.open()
-    return journal
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    made = opened(tmp_path)
-    yield made
-    await made.aclose()
+from tests.integration.gateway.journalled import DUE, entry, found, made_at, opened, replace_due
 
 
 @pytest.mark.requirement("AUD-01")
 async def test_a_record_is_there_for_another_process_when_append_returns(journal: Journal) -> None:
-    await journal.append(entry(tenant="acme"))
-    found = journal_file.find(journal.path, "d", "acme", "scout")
-    assert found == {"decided": {"a": 1}}
-    assert journal_file.find(journal.path, "d", "other", "scout") == {}
-    assert journal_file.find(journal.path, "d", "acme", "other") == {}
+    await journal.append(entry(record={"a": 1}))
+    assert found(journal.path, "d")["decided"]["a"] == 1
+    assert journal_reading.find(journal.path, "d", "other", "scout") == {}
+    assert journal_reading.find(journal.path, "d", "acme", "other") == {}
 
 
 @pytest.mark.requirement("AUD-01")
 @pytest.mark.parametrize(("sync", "level"), [("fsync", 2), ("os", 1)])
 def test_the_disk_is_waited_for_unless_the_setting_says_not_to(sync: str, level: int, tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "j.sqlite", sync)
-    file.open(datetime.now(UTC))
+    file.open()
     assert file._connected().execute("PRAGMA synchronous").fetchone() == (level,)
     assert file._connected().execute("PRAGMA journal_mode").fetchone() == ("wal",)
     file.close()
@@ -75,43 +51,34 @@ async def test_what_was_shipped_does_not_come_again(journal: Journal) -> None:
     for n in range(3):
         await journal.append(entry(f"d{n}"))
     rows = await journal.unshipped(2)
-    assert [row.seq for row in rows] == [1, 2]
+    first, second = [row.seq for row in rows]
+    assert first < second
     position = StreamPosition(datetime(2026, 3, 1, 12, tzinfo=UTC), 2, messages=2)
     assert await journal.seen_position() is None
-    await journal.mark_shipped(2, position)
-    await journal.mark_shipped(1, position)
+    await journal.mark_shipped(second, position)
+    await journal.mark_shipped(first, position)
     assert await journal.seen_position() == position
-    assert [row.seq for row in await journal.unshipped(9)] == [3]
+    (third,) = [row.seq for row in await journal.unshipped(9)]
+    assert third > second
     await journal.prune(2**60, unshipped_too=False)
-    assert [row.seq for row in await journal.unshipped(9)] == [3]
+    assert [row.seq for row in await journal.unshipped(9)] == [third]
     await journal.prune(2**60, unshipped_too=True)
     assert await journal.unshipped(9) == []
     await journal.append(entry())
-    assert [row.seq for row in await journal.unshipped(9)] == [4]
+    (fourth,) = [row.seq for row in await journal.unshipped(9)]
+    assert fourth > third
     await journal.prune(0, unshipped_too=True)
     assert len(await journal.unshipped(9)) == 1
 
 
-@pytest.mark.requirement("AUD-02")
-async def test_a_decision_is_forgotten_as_a_whole(tmp_path: Path) -> None:
-    file = JournalFile(tmp_path / "j.sqlite", "os")
-    file.open(datetime.now(UTC))
-    for event, decision_id, at_ms in (
-        ("decided", "long", 1),
-        ("decided", "short", 2),
-        ("completed", "short", 3),
-        ("completed", "long", 9),
-    ):
-        file.write([entry(decision_id, event=event)], at_ms)
-    position = StreamPosition(datetime(2026, 3, 1, tzinfo=UTC), 9, 9)
-    file.mark_shipped(2, position)
-    assert file.prune(5, unshipped_too=False) == 0
-    file.mark_shipped(4, position)
-    assert file.prune(5, unshipped_too=False) == 2
-    assert journal_file.find(tmp_path / "j.sqlite", "short", "acme", "scout") == {}
-    assert len(journal_file.find(tmp_path / "j.sqlite", "long", "acme", "scout")) == 2
-    assert file.prune(10, unshipped_too=True) == 2
-    file.close()
+@pytest.mark.requirement("AUD-01")
+async def test_records_of_several_seconds_are_each_found_by_their_decision(journal: Journal) -> None:
+    ids = [made_at(ms) for ms in (1_000, 2_000, 1_001, 1_001)]
+    await asyncio.gather(*(journal.append(entry(each, record={"arguments": ids})) for each in ids))
+    for each in ids:
+        assert found(journal.path, each)["decided"]["decision_id"] == each
+    assert found(journal.path, made_at(1_000)) == {}
+    assert len({row.seq for row in await journal.unshipped(9)}) == 4
 
 
 @pytest.mark.requirement("EVT-01")
@@ -119,9 +86,11 @@ async def test_what_a_stream_lost_comes_again(journal: Journal) -> None:
     for n in range(3):
         await journal.append(entry(f"d{n}"))
     before, after = (StreamPosition(datetime(2026, 3, day, tzinfo=UTC), 9, 9) for day in (1, 2))
-    await journal.mark_shipped(3, before)
+    rows = await journal.unshipped(9)
+    await journal.mark_shipped(rows[-1].seq, before)
+    assert await journal.unshipped(9) == []
     await journal.ship_again(after)
-    assert [row.seq for row in await journal.unshipped(9)] == [1, 2, 3]
+    assert await journal.unshipped(9) == rows
     assert await journal.seen_position() == after
 
 
@@ -152,11 +121,22 @@ async def test_a_settlement_is_due_from_the_decision_until_the_treasury_has_hear
 async def test_what_is_noted_is_written_without_anybody_waiting(journal: Journal) -> None:
     journal.note(entry("noted"))
     await journal.flush()
-    assert journal_file.find(journal.path, "noted", "acme", "scout")
+    assert journal_reading.find(journal.path, "noted", "acme", "scout")
+
+
+async def test_what_was_noted_while_a_commit_ran_is_waited_for(journal: Journal) -> None:
+    for n in range(20):
+        appended = asyncio.create_task(journal.append(entry(f"first {n}")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        journal.note(entry(f"noted {n}"))
+        await journal.flush()
+        assert found(journal.path, f"noted {n}")
+        await appended
 
 
 async def test_what_is_noted_goes_in_with_the_next_record(journal: Journal) -> None:
-    journal.note(entry("noted", event="completed"))
+    journal.note(entry("noted", "completed"))
     await journal.append(entry("next"))
     assert {row.event for row in await journal.unshipped(10)} == {"completed", "decided"}
 
@@ -170,8 +150,8 @@ async def test_what_is_noted_outlives_a_disk_that_will_not_take_it(tmp_path: Pat
         await journal.append(entry("refused"))
     journal._file = good
     await journal.append(entry("next"))
-    assert journal_file.find(journal.path, "noted", "acme", "scout")
-    assert not journal_file.find(journal.path, "refused", "acme", "scout")
+    assert journal_reading.find(journal.path, "noted", "acme", "scout")
+    assert not journal_reading.find(journal.path, "refused", "acme", "scout")
     await journal.aclose()
 
 
@@ -179,73 +159,7 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.note(entry("noted"))
     await journal.aclose()
-    assert journal_file.find(journal.path, "noted", "acme", "scout")
-
-
-@pytest.mark.requirement("AUD-01")
-async def test_a_call_whose_outcome_died_with_its_gateway_is_completed_as_unknown(tmp_path: Path) -> None:
-    first = opened(tmp_path)
-    await first.append(entry("answered", record=told(allow=True)))
-    await first.append(entry("answered", event="completed", record=b'{"outcome":"succeeded"}'))
-    await first.append(entry("refused", record=told(allow=False)))
-    await first.append(entry("lost", record=told(allow=True)))
-    await first.aclose()
-
-    for _ in range(2):
-        await opened(tmp_path).aclose()
-        assert list(found(first.path, "refused")) == ["decided"]
-        assert found(first.path, "answered")["completed"] == {"outcome": "succeeded"}
-        lost = Completed.model_validate(found(first.path, "lost")["completed"])
-        assert (lost.outcome, lost.status, lost.code) == ("unknown", 0, "internal")
-        assert (lost.decision_id, lost.workflow_id, lost.hold_id) == ("lost", "w", "h")
-        assert count(first.path) == 5
-
-
-@pytest.mark.requirement("AUD-01")
-async def test_a_call_that_was_refused_since_its_record_was_late_has_failed(tmp_path: Path) -> None:
-    journal = opened(tmp_path, timeout_s=0.05)
-    blocker = sqlite3.connect(journal.path, isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    for decision_id, allow in (("late", True), ("refused", False)):
-        with pytest.raises(Unavailable):
-            await journal.append(entry(decision_id, record=told(allow=allow)))
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    async with asyncio.timeout(HUNG_S):
-        while "completed" not in found(journal.path, "late"):
-            await asyncio.sleep(0.01)
-    await journal.aclose()
-    await opened(tmp_path).aclose()
-    ended = Completed.model_validate(found(journal.path, "late")["completed"])
-    assert (ended.outcome, ended.status, ended.code) == ("failed", 0, "journal_unavailable")
-    assert "completed" not in found(journal.path, "refused")
-
-
-def told(allow: bool) -> bytes:
-    """As much of a decision's record as its outcome's repeats."""
-    return canonical(
-        {
-            "decision_id": "lost",
-            "at": "2026-01-01T00:00:00.000Z",
-            "tenant": "acme",
-            "workflow_id": "w",
-            "correlation_id": "c",
-            "hold_id": "h",
-            "allow": allow,
-        }
-    )
-
-
-def found(path: Path, decision_id: str) -> dict[str, Any]:
-    return journal_file.find(path, decision_id, "acme", "scout")
-
-
-def count(path: Path) -> int:
-    return len(journal_file.unshipped(path, 99))
-
-
-def replace_due(decided: Entry, due: Settlement) -> Entry:
-    return decided._replace(event="completed", due=due)
+    assert journal_reading.find(journal.path, "noted", "acme", "scout")
 
 
 async def test_every_worker_has_a_file_of_its_own_and_takes_over_a_dead_ones(tmp_path: Path) -> None:
@@ -306,7 +220,7 @@ async def test_a_file_that_is_no_journal_fails_every_record_and_the_rest_of_the_
 ) -> None:
     await journal.append(entry())
     connection = sqlite3.connect(journal.path)
-    connection.execute("DROP TABLE records")
+    connection.execute("DROP TABLE blocks")
     connection.execute("DROP TABLE shipped")
     connection.close()
     with pytest.raises(Unavailable):
@@ -321,13 +235,13 @@ async def test_a_caller_who_stopped_waiting_is_nobodys_trouble(journal: Journal)
     task.cancel()
     await journal.append(entry("stayed"))
     assert task.cancelled()
-    assert journal_file.find(journal.path, "stayed", "acme", "scout")
+    assert journal_reading.find(journal.path, "stayed", "acme", "scout")
 
 
 @pytest.mark.requirement("GW-19")
 async def test_a_record_that_nobody_could_write_fails_alone(journal: Journal) -> None:
     unwritable: Any = object()
-    for broken in (entry(record=unwritable), entry(tenant="\ud800"), entry(record=b"{}", hold_id=unwritable)):
+    for broken in (entry()._replace(record=unwritable), entry(hold_id="\ud800"), entry(hold_id=unwritable)):
         with pytest.raises(Unavailable):
             await journal.append(broken)
         journal.note(broken)
@@ -348,7 +262,7 @@ async def test_the_hold_of_a_record_that_was_written_too_late_is_due_to_be_voide
     async with asyncio.timeout(HUNG_S):
         while await journal.unsettled(9) != [DUE._replace(act="void")]:
             await asyncio.sleep(0.01)
-    assert journal_file.find(journal.path, "d", "acme", "scout")
+    assert journal_reading.find(journal.path, "d", "acme", "scout")
     await journal.settled("hold-1")
     assert await journal.unsettled(9) == []
     await journal.aclose()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.background import unending
+from adapters.background import finished, unending
 
 pytestmark = pytest.mark.requirement("GW-19")
 
@@ -28,3 +28,17 @@ async def test_work_that_breaks_or_ends_is_begun_again() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_work_that_is_done_once_is_begun_again_only_where_it_broke() -> None:
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise RuntimeError("broke")
+
+    async with asyncio.timeout(10):
+        await finished("work", work, 0)
+    assert begun == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,19 +49,37 @@ def price_document(*, priced: bool) -> dict[str, Any]:
 
 @dataclass
 class SlowOpa:
-    """Answers after one delay after the other, the last of them again and again; at times not at all."""
+    """Answers after one delay after the other, the last of them again and again; at times not at all.
+
+    `at_hand`: there is a connection, so that nobody waits to ask.
+    """
 
     delays_s: list[float]
     fails: bool = False
     obligations: dict[str, Any] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=lambda: [price_document(priced=False)])
     asked: int = 0
+    at_hand: bool = False
+    telling: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def _wait(self) -> None:
         self.asked += 1
         await virtual_time.passes(self.delays_s.pop(0) if len(self.delays_s) > 1 else self.delays_s[0])
         if self.fails:
             raise OpaUnavailable("no")
+
+    def ask_at_once(self, inputs: list[bytes], timeout_s: float, heard: Callable[[Any], None]) -> bool:
+        if self.at_hand:
+            self.telling.add(asyncio.create_task(self._tell(inputs, timeout_s, heard)))
+        return self.at_hand
+
+    async def _tell(self, inputs: list[bytes], timeout_s: float, heard: Callable[[Any], None]) -> None:
+        try:
+            answers = await self.ask(inputs, timeout_s)
+        except OpaUnavailable as error:
+            heard(error)
+        else:
+            heard(answers)
 
     async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]:
         await self._wait()
@@ -75,12 +94,12 @@ def policy(opa: SlowOpa) -> OpaPolicy:
     return OpaPolicy(opa, timeout_s=TIMEOUT_S, batch_max=3, queue_max=1_000)
 
 
-@given(delays, st.lists(st.sampled_from([0.0, 0.2, 0.7, 2.0]), max_size=12), st.booleans())
+@given(delays, st.lists(st.sampled_from([0.0, 0.2, 0.7, 2.0]), max_size=12), st.booleans(), st.booleans())
 def test_every_question_is_answered_or_refused_in_time(
-    delays_s: list[float], pauses_s: list[float], fails: bool
+    delays_s: list[float], pauses_s: list[float], fails: bool, at_hand: bool
 ) -> None:
     async def main() -> None:
-        asker = policy(SlowOpa(delays_s, fails))
+        asker = policy(SlowOpa(delays_s, fails, at_hand=at_hand))
         loop = asyncio.get_running_loop()
 
         async def ask(number: int) -> float:
@@ -122,13 +141,13 @@ async def taken_s(gate: Gate, world: SlowWorld) -> float:
     return world.monotonic() - began_s
 
 
-@given(delays, st.booleans(), st.booleans())
+@given(delays, st.booleans(), st.booleans(), st.booleans())
 def test_every_call_is_answered_or_refused_in_time_however_often_opa_is_asked(
-    delays_s: list[float], fails: bool, knows_prices: bool
+    delays_s: list[float], fails: bool, knows_prices: bool, at_hand: bool
 ) -> None:
     async def main() -> None:
         world = SlowWorld()
-        opa = SlowOpa([0.0], obligations=HOLD)
+        opa = SlowOpa([0.0], obligations=HOLD, at_hand=at_hand)
         opa.documents = [price_document(priced=False), price_document(priced=True)]
         gate = world.on(opa)
         if knows_prices:
@@ -139,10 +158,11 @@ def test_every_call_is_answered_or_refused_in_time_however_often_opa_is_asked(
     virtual_time.run(main())
 
 
-def test_judging_twice_takes_no_longer_than_judging_once_may() -> None:
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_judging_twice_takes_no_longer_than_judging_once_may(at_hand: bool) -> None:
     async def main() -> None:
         world = SlowWorld()
-        opa = SlowOpa([0.0], obligations=HOLD)
+        opa = SlowOpa([0.0], obligations=HOLD, at_hand=at_hand)
         gate = world.on(opa)
         await gate.prices.reread()
         opa.delays_s = [0.9]

@@ -1,6 +1,7 @@
 """Flush-on-return batches, over a batch that the test answers."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -30,6 +31,9 @@ class Batch:
         self.asked: list[list[int]] = []
         self.answers: asyncio.Queue[Any] = asyncio.Queue()
         self.under_way = 0
+
+    def ask_at_once(self, inputs: list[bytes], timeout_s: float, heard: Any) -> bool:
+        return False
 
     async def ask(self, inputs: list[bytes], timeout_s: float) -> list[Any]:
         self.under_way += 1
@@ -126,6 +130,95 @@ async def test_only_so_many_wait() -> None:
         await asker.decide({"n": 4})
     assert refused.value.code == "overloaded"
     await asker.aclose()
+    for caller in callers:
+        with pytest.raises(Unavailable):
+            await caller
+
+
+class AtOnce(Batch):
+    """Asked without waiting, unless there is `no_way`; answers when the test tells it to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.no_way = False
+        self.heard: list[Callable[[Any], None]] = []
+
+    def ask_at_once(self, inputs: list[bytes], timeout_s: float, heard: Callable[[Any], None]) -> bool:
+        if self.no_way:
+            return False
+        assert not self.heard
+        self.asked.append([orjson.loads(one)["n"] for one in inputs])
+        self.heard.append(heard)
+        return True
+
+    def tell(self, answer: Any = None) -> None:
+        """Answer what is asked, rightly or with this."""
+        heard = self.heard.pop()
+        heard(answer or [decision(n % 2 == 0) for n in self.asked[-1]])
+
+
+@pytest.mark.requirement("GW-01")
+async def test_the_next_question_is_asked_within_the_answer_to_the_one_before() -> None:
+    batch = AtOnce()
+    asker = policy(batch)
+    callers = ask(asker, 0)
+    await eventually(lambda: batch.asked == [[0]])
+    callers += ask(asker, 1, 2, 3, 4)
+    await asyncio.sleep(0)
+    for asked in ([1, 2, 3], [4]):
+        batch.tell()
+        assert batch.asked[-1] == asked
+    batch.tell()
+    verdicts = await asyncio.gather(*callers)
+    assert [verdict.allow for verdict in verdicts] == [True, False, True, False, True]
+    callers = ask(asker, 6)
+    await eventually(lambda: batch.asked[-1] == [6])
+    batch.tell()
+    assert (await callers[0]).allow
+
+
+@pytest.mark.requirement("GW-19")
+async def test_a_failed_question_asked_at_once_fails_its_callers_and_nobody_else() -> None:
+    batch = AtOnce()
+    asker = policy(batch)
+    callers = ask(asker, 0, 2)
+    await eventually(lambda: batch.asked == [[0, 2]])
+    later = ask(asker, 4)
+    await asyncio.sleep(0)
+    batch.tell(OpaUnavailable("garbage"))
+    for caller in callers:
+        with pytest.raises(Unavailable):
+            await caller
+    batch.tell()
+    assert (await later[0]).allow
+
+
+@pytest.mark.requirement("GW-19")
+async def test_what_met_a_closed_connection_is_asked_again_and_waited_for() -> None:
+    batch = AtOnce()
+    asker = policy(batch)
+    callers = ask(asker, 0, 2)
+    await eventually(lambda: batch.asked == [[0, 2]])
+    batch.tell(OpaUnavailable("closed", untouched=True))
+    batch.answers.put_nowait("go")
+    assert all(verdict.allow for verdict in await asyncio.gather(*callers))
+    assert batch.asked == [[0, 2], [0, 2]]
+    batch.no_way = True
+    batch.answers.put_nowait("go")
+    assert (await asker.decide({"n": 4})).allow
+
+
+@pytest.mark.requirement("GW-19")
+async def test_an_answer_after_the_gateway_stopped_is_nobodys() -> None:
+    batch = AtOnce()
+    asker = policy(batch)
+    callers = ask(asker, 0)
+    await eventually(lambda: batch.asked == [[0]])
+    callers += ask(asker, 2)
+    await asyncio.sleep(0)
+    await asker.aclose()
+    batch.tell()
+    assert batch.asked == [[0]]
     for caller in callers:
         with pytest.raises(Unavailable):
             await caller

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from gateway.core.settle import Settlement
-from gateway.edge.settlements import Settlements
+from gateway.edge.settlements import FAILED_MAX, Settlements
 from gateway.edge.treasury import unavailable
 from gateway.errors import BadRequest
 
@@ -38,11 +38,16 @@ class Teller:
         self.heard: list[str] = []
         self.asked = asyncio.Event()
         self.refused: set[str] = set()
+        self.failing: set[str] = set()
+        self.told = 0
         self._patience = patience
         self._gone = gone
 
     async def settle(self, told: Settlement) -> str | None:
         self.asked.set()
+        self.told += 1
+        if told.hold_id in self.failing:
+            raise unavailable("an error of its own")
         if told.hold_id in self.refused:
             raise BadRequest("duplicate", "captured already")
         if len(self.heard) >= self._patience and self._gone:
@@ -80,6 +85,27 @@ async def test_what_the_treasury_refuses_for_good_is_closed_and_the_rest_is_told
     assert await Settlements(journal, treasury, 1.0).round()
     assert treasury.heard == ["h2"]
     assert not journal.open
+
+
+@pytest.mark.requirement("GW-10")
+async def test_what_always_fails_holds_up_no_other_for_long() -> None:
+    names = [f"h{n}" for n in range(2 * FAILED_MAX)]
+    journal, treasury = Open(*names), Teller()
+    treasury.failing = set(names[:-1])
+    settlements = Settlements(journal, treasury, 1.0)
+    for _ in range(2):
+        assert not await settlements.round()
+    assert treasury.heard == [names[-1]]
+    treasury.failing.clear()
+    for _ in range(2):
+        assert await settlements.round()
+    assert not journal.open
+
+
+async def test_a_treasury_that_is_away_is_not_asked_for_all() -> None:
+    journal, treasury = Open(*(f"h{n}" for n in range(100))), Teller(patience=0, gone=1_000)
+    assert not await Settlements(journal, treasury, 1.0).round()
+    assert treasury.told == FAILED_MAX
 
 
 async def test_a_broken_journal_is_waited_for() -> None:
