@@ -8,7 +8,7 @@ from control.errors import Refusal
 from control.pages import page, read_cursor, write_cursor
 
 
-@given(st.text(st.characters(exclude_characters="\x00")), st.integers(-(2**63), 2**63 - 1))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00")), st.integers(-(2**63), 2**63 - 1))
 def test_a_cursor_leads_back_to_its_place(text: str, number: int) -> None:
     assert read_cursor(write_cursor((text, number)), str, int) == [text, number]
 
