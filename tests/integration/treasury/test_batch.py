@@ -356,40 +356,6 @@ async def test_an_intent_whose_workflow_is_not_locked_is_looked_for_again(databa
             await know(connection, [void], {})
 
 
-async def test_an_operators_command_is_done_once(database: Database) -> None:
-    asked = Asked("", "acme", "olga", new_id(), "/v1/thing", "k", "r")
-
-    async def work(commit: Commit) -> Answer:
-        return Answer(200, {"at": str(commit.at)})
-
-    first = await once(database, asked, 50, work)
-    assert await once(database, asked, 50, work) == first
-    with pytest.raises(Refused) as mismatch:
-        await once(database, replace(asked, request_sha256="other"), 50, work)
-    assert mismatch.value.code == "idempotency_mismatch"
-
-
-async def test_an_operators_key_in_flight_is_refused(
-    database: Database, ledger_database: LedgerDatabase
-) -> None:
-    other = await asyncpg.connect(ledger_database.treasury)
-    asked = Asked("", "acme", "olga", new_id(), "/v1/thing", "k", "r")
-
-    async def work(commit: Commit) -> Answer:
-        raise Refused("duplicate", "it was done before")
-
-    async with other.transaction():
-        await other.execute(
-            "INSERT INTO treasury.idempotency (tenant_id, key, request_sha256) VALUES ('acme', 'k', 'r')"
-        )
-        with pytest.raises(Refused) as in_flight:
-            await once(database, asked, 50, work)
-        assert in_flight.value.code == "idempotency_in_flight"
-    kept = await once(database, replace(asked, key="other"), 50, work)
-    assert (kept.status, kept.body["code"]) == (409, "duplicate")
-    await other.close()
-
-
 @pytest.mark.requirement("TRE-07")
 async def test_a_hold_whose_outcome_is_known_is_not_reconciled(database: Database) -> None:
     intent = an_intent(10)

@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.requirement("OPS-01"), pytest.mark.timeout(60, method=
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Those of before, whatever a test does."""
+    """Those of before, whatever a test does; the tests themselves may run under `nohup`."""
     before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
