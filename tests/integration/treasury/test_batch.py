@@ -263,6 +263,24 @@ async def test_a_row_that_the_database_refuses_hurts_nobody_else(database: Datab
         assert await verify(connection) == []
 
 
+async def test_two_that_turn_out_to_be_about_one_intent_are_decided_in_their_order(
+    database: Database,
+) -> None:
+    """One names the intent, the other its hold: that they are the same is known when both were read."""
+    intent = an_intent(10)
+    held = await batches(database).do(a_command(Spend(a_warrant(intent, "authorize", BUDGETS), intent)))
+    assert held is not None
+    void = a_command(Void(a_warrant(intent, "void"), intent.id))
+    capture = a_command(CaptureHold(UUID(held.body["hold_id"]), "t", 5))
+    into = batches(database)
+    answers = await asyncio.gather(into.do(void), into.do(capture))
+    refused = (403, "no_authorization_record")
+    assert [answer and (answer.status, answer.body.get("code")) for answer in answers] == [
+        (200, None),
+        refused,
+    ]
+
+
 async def test_two_treasuries_share_budgets_and_keys(ledger_database: LedgerDatabase) -> None:
     """The same commands at both, with the same keys: each is carried out once, and nothing is overspent."""
     databases = [await Database.open(ledger_database.treasury, application="test") for _ in range(2)]

@@ -119,6 +119,16 @@ async def test_no_command_is_left_behind_by_a_lane_that_ends() -> None:
         assert len(await asyncio.wait_for(settled(tasks), 5)) == 2
 
 
+async def test_whoever_asked_for_something_else_with_a_key_under_way_is_carried_out_too() -> None:
+    road = Road()
+    into = batches(road)
+    asked = [void(number, "k", request) for number, request in enumerate(["r", "other", "another"])]
+    assert await settled(asking(into, asked)) == [Answer(200, {"key": "k"})] * 3
+    assert road.batches == [[command] for command in asked]
+    await into.do(asked[0])
+    assert road.sizes == [1, 1, 1, 1]
+
+
 async def test_the_bad_one_stands_alone_and_hurts_nobody() -> None:
     bad = void(3)
     road = Road(lambda commands: ValueError("bad row") if bad in commands else None)
