@@ -1,8 +1,8 @@
-"""How the journal keeps records: in blocks, each what one commit wrote of one second's decisions.
+"""How the journal keeps records: in blocks, each what one commit wrote of decisions made in one moment.
 
-A commit is one row instead of one for each record, which costs a third less; and the second of a decision is
-in its id, so its records are found in the few blocks of that second. A block is JSON lines: the canonical
-form of a record has no line's end in it.
+A commit is one row instead of one for each record, which costs a third less. The moment of a decision, of
+256 ms, is in its id, so its records are found in the few blocks of that moment. A block is JSON lines: the
+canonical form of a record has no line's end in it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,24 +11,26 @@ from typing import Final, NamedTuple
 from gateway.core.record import Entry
 from schemas.ids import made_ms
 
+MOMENT_MS: Final = 256
+_MOMENT_CHARS: Final = len("01234567-89")
 RECORDS_MAX: Final = 512
 """Of one block. A record's `seq` is that of its block times this, and its place in it."""
 
 
 class Block(NamedTuple):
-    """The records of decisions made in one second (since the epoch), in the order of their writing."""
+    """The records of decisions made in one moment, in the order of their writing."""
 
-    made_s: int
+    moment: int
     size: int
     lines: bytes
 
 
 def blocks(entries: Sequence[Entry]) -> list[Block]:
     """What one commit writes: one block as a rule, since what is written together was decided together."""
-    seconds: dict[int, list[bytes]] = {}
+    moments: dict[str, list[bytes]] = {}
     for entry in entries:
-        seconds.setdefault(made_s(entry.decision_id), []).append(entry.record)
-    return [Block(second, len(records), b"\n".join(records)) for second, records in seconds.items()]
+        moments.setdefault(entry.decision_id[:_MOMENT_CHARS], []).append(entry.record)
+    return [Block(moment(made), len(records), b"\n".join(records)) for made, records in moments.items()]
 
 
 def records(block: int, lines: bytes) -> Iterator[tuple[int, bytes]]:
@@ -36,9 +38,9 @@ def records(block: int, lines: bytes) -> Iterator[tuple[int, bytes]]:
     return enumerate(lines.split(b"\n"), block * RECORDS_MAX)
 
 
-def made_s(decision_id: str) -> int:
-    """The second in which a decision was made."""
-    return made_ms(decision_id) // 1000
+def moment(decision_id: str) -> int:
+    """When a decision was made, in units of MOMENT_MS since the epoch. Of its id, the start will do."""
+    return made_ms(decision_id[:_MOMENT_CHARS] + "00") // MOMENT_MS
 
 
 def block_of(seq: int) -> int:

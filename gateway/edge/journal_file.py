@@ -23,20 +23,20 @@ from adapters.stream_position import StreamPosition
 from gateway.core import record
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
-from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, made_s
+from gateway.edge.journal_blocks import MOMENT_MS, RECORDS_MAX, Block, blocks, moment
 
-PRUNE_MAX: Final = 64
+PRUNE_MAX: Final = 128
 PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
 _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS blocks (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    made_s INTEGER NOT NULL,
+    moment INTEGER NOT NULL,
     written_ms INTEGER NOT NULL,
     size INTEGER NOT NULL CHECK (size BETWEEN 1 AND {RECORDS_MAX}),
     lines BLOB NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (made_s);
+CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (moment);
 CREATE VIEW IF NOT EXISTS records AS
 SELECT
     blocks.seq * {RECORDS_MAX} + line.key AS seq,
@@ -61,15 +61,15 @@ CREATE TABLE IF NOT EXISTS answered (one INTEGER PRIMARY KEY CHECK (one = 1), bl
 INSERT OR IGNORE INTO answered VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
 """  # noqa: S608 - all ours
-_INSERTED: Final = "INSERT INTO blocks (made_s, written_ms, size, lines) VALUES (?, ?, ?, ?)"
+_INSERTED: Final = "INSERT INTO blocks (moment, written_ms, size, lines) VALUES (?, ?, ?, ?)"
 _PRUNED: Final = f"""
-DELETE FROM blocks WHERE made_s IN (
-    SELECT made_s FROM blocks
-    WHERE made_s <= :before_ms / 1000
-    GROUP BY made_s
+DELETE FROM blocks WHERE moment IN (
+    SELECT moment FROM blocks
+    WHERE moment <= :before_ms / {MOMENT_MS}
+    GROUP BY moment
     HAVING max(written_ms) < :before_ms
     AND (:unshipped_too OR max(seq * {RECORDS_MAX} + size - 1) <= (SELECT seq FROM shipped))
-    ORDER BY made_s LIMIT :most
+    ORDER BY moment LIMIT :most
 )
 """  # noqa: S608 - all ours
 
@@ -156,10 +156,10 @@ class JournalFile:
         self._ship("UPDATE shipped SET seq = ?", 0, position)
 
     def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
-        """Delete the records of the oldest decisions, those of PRUNE_MAX seconds at most; answers how many
+        """Delete the records of the oldest decisions, those of PRUNE_MAX moments at most; answers how many
         blocks.
 
-        A decision goes as a whole, and all of its second with it, once none of their records has to be kept.
+        A decision goes as a whole, and all of its moment with it, once none of their records has to be kept.
         """
         connection = self._connected()
         with connection:
@@ -184,8 +184,8 @@ class JournalFile:
 
     def _insert(self, connection: sqlite3.Connection, made: Sequence[Block], at_ms: int) -> int:
         last_block = self._last_block
-        for second, size, lines in made:
-            last_block = connection.execute(_INSERTED, (second, at_ms, size, lines)).lastrowid or 0
+        for made_in, size, lines in made:
+            last_block = connection.execute(_INSERTED, (made_in, at_ms, size, lines)).lastrowid or 0
         return last_block
 
     def _follow(self, entries: Sequence[Entry], last_block: int) -> None:
@@ -200,7 +200,7 @@ class JournalFile:
 
     def _forget(self, before_ms: int) -> None:
         """What is pruned is followed no longer, whether or not it was ever answered."""
-        oldest = list(takewhile(lambda each: made_s(each) * 1000 < before_ms, self._going_on))
+        oldest = list(takewhile(lambda each: moment(each) * MOMENT_MS < before_ms, self._going_on))
         for decision_id in oldest:
             del self._going_on[decision_id]
 
@@ -243,12 +243,12 @@ def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
     connection.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?)", row)
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _text(due: Settlement) -> str:

@@ -13,7 +13,7 @@ import orjson
 from adapters.stream_position import StreamPosition
 from gateway.core.record import event_of, goes_on
 from gateway.core.settle import Settlement
-from gateway.edge.journal_blocks import block_of, made_s, records
+from gateway.edge.journal_blocks import block_of, moment, records
 from schemas.ids import derived_id
 
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -84,11 +84,11 @@ def find(path: Path, decision_id: str, tenant: str, principal: str) -> dict[str,
 
 
 def _documents(path: Path, decision_id: str) -> Iterator[dict[str, Any]]:
-    """The records in which this id occurs, from the blocks of its second."""
+    """The records in which this id occurs, from the blocks of its moment."""
     named = decision_id.encode()
     with closing(_reading(path)) as connection:
-        statement = "SELECT seq, lines FROM blocks WHERE made_s = ? AND instr(lines, ?) ORDER BY seq"
-        for block, lines in connection.execute(statement, (made_s(decision_id), named)):
+        statement = "SELECT seq, lines FROM blocks WHERE moment = ? AND instr(lines, ?) ORDER BY seq"
+        for block, lines in connection.execute(statement, (moment(decision_id), named)):
             yield from (orjson.loads(line) for _, line in records(block, lines) if named in line)
 
 
