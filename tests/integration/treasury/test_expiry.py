@@ -16,10 +16,11 @@ pytestmark = pytest.mark.requirement("TRE-02")
 
 
 async def until_status(treasury: Treasury, spend: Spend, status: str) -> dict[str, Any]:
+    """Ask until it has this status; while the database comes back a reading may be refused."""
     async with asyncio.timeout(5):
         while True:
             intent: dict[str, Any] = (await treasury.gateway.get(f"/v1/intents/{spend.id}")).json()
-            if intent["status"] == status:
+            if intent.get("status") == status:
                 return intent
             await asyncio.sleep(0.01)
 

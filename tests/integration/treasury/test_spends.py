@@ -89,8 +89,12 @@ async def test_what_policy_refused_is_kept_with_its_reasons(treasury_service: Tr
 async def test_what_a_budget_refuses_is_a_denial(treasury_service: Treasury) -> None:
     gateway = treasury_service.gateway
     assert (await gateway.spend(Spend(60_000))).json()["approved"]
-    denied = (await gateway.spend(Spend(60_000))).json()
-    assert (denied["approved"], denied["status"], denied["reason"]) == (False, "denied", "budget_exceeded")
+    spend = Spend(60_000)
+    denied = [(await gateway.spend(spend)).json(), (await gateway.authorize(spend)).json()]
+    told = {(answer["approved"], answer["status"], answer["reason"]) for answer in denied}
+    assert told == {(False, "denied", "budget_exceeded")}
+    assert len({answer["authorization_id"] for answer in denied}) == 2
+    assert (await gateway.get(f"/v1/intents/{spend.id}")).json()["status"] == "denied"
     assert (await gateway.spend(Spend(40_000))).json()["approved"]
     (budget,) = (await gateway.get("/v1/budgets")).json()["items"]
     assert (budget["held_cents"], budget["remaining_cents"]) == (100_000, 0)
