@@ -30,6 +30,13 @@ def test_the_floor_is_held_against_the_peer_of_the_same_run(ours: float, code: i
 
 
 @pytest.mark.requirement("PERF-01")
+def test_a_ratio_is_one_of_the_same_minute_however_the_machine_changes() -> None:
+    ours, peer = way(FLOOR, 1100, 2200, 500, rss_mb=50), way(BASE, 1000, 2000, 1000)
+    assert ours.ratio_to(peer, CONNECTIONS[-1]) == 1.1
+    assert ours.per_s(CONNECTIONS[-1]) == 1100
+
+
+@pytest.mark.requirement("PERF-01")
 @pytest.mark.parametrize(("rss_mb", "code"), [(0.1, 0), (90.0, 0), (90.1, 1), (250.0, 1)])
 def test_a_worker_has_at_most_90_mb_however_fast_it_is(rss_mb: float, code: int) -> None:
     ways = [way(FLOOR, 9000, rss_mb=50), way(BASE, 1000), way("Tollhouse, any other", 9000, rss_mb=rss_mb)]
