@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
 
 from adapters.opa import OpaData
 from control.evidence import Evidence
-from control.observation import Observation, is_suspect
+from control.observation import Observation, is_settlement, is_suspect
 from control.store import Store
 from schemas.events.registry import Event
 
@@ -64,15 +64,16 @@ class Compliance:
         self._limits = limits
 
     async def handle(self, events: Sequence[Event]) -> None:
-        """Judge them. The recorder may be behind, so what may become evidence is recorded here first.
+        """Judge them. The recorder may be behind, so what may become evidence, and what takes a case's cause
+        away, is recorded here first.
 
         Raises `OpaUnavailable` or `DatabaseUnavailable`; `ValueError` where Rego's answer is none.
         """
         suspects = [event for event in events if is_suspect(event)]
-        if not suspects:
-            return
-        await self._store.record(suspects)
-        await self.judge(await self._evidence.observe(suspects, self._limits.refusals_window_s))
+        if told := [*suspects, *filter(is_settlement, events)]:
+            await self._store.record(told)
+        if suspects:
+            await self.judge(await self._evidence.observe(suspects, self._limits.refusals_window_s))
 
     async def judge(self, observations: Sequence[Observation]) -> None:
         """Ask Rego, and open a case for each violation or add to the one that is open."""

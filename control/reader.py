@@ -88,6 +88,7 @@ class Reader:
         self._task: asyncio.Task[None] | None = None
         self._bus: Bus | None = None
         self._reading = False
+        self._caught_up = False
         self._made: datetime | None = None
         self._meter = meter
 
@@ -95,6 +96,11 @@ class Reader:
     def ready(self) -> bool:
         """Whether the streams are there and are being read."""
         return self._reading and self._bus is not None and self._bus.connected
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that stood in the stream at the last look was handled."""
+        return self._caught_up
 
     def start(self, died: Callable[[], None]) -> None:
         """Begin to read, or go on where the last one stopped; `died` is called when it ends untold."""
@@ -135,12 +141,14 @@ class Reader:
         try:
             while not self._stopping.is_set():
                 messages = await consumer.fetch(self._pace.batch_max, self._pace.wait_s)
+                self._caught_up = not messages
                 if messages:
                     await self._take(messages, consumer)
+                    self._caught_up = len(messages) < self._pace.batch_max
                 elif await self._is_another_stream():
                     return
         finally:
-            self._reading = False
+            self._reading = self._caught_up = False
 
     async def _is_another_stream(self) -> bool:
         assert self._bus is not None, "there was a stream, so there is a bus"

@@ -69,18 +69,28 @@ async def assemble(
 
     teller = Teller(database, connect, settings.outbox_batch_max)
     closing.push_async_callback(teller.close)
-    handlers: list[Handler] = [Recorder(store)]
+    limits, pace, meter = _stream_limits(settings), _pace(settings), Meter(metrics)
+
+    def reader(handler: Handler) -> Reader:
+        return Reader(handler, connect, limits, pace, meter)
+
+    readers = [reader(Recorder(store))]
     rounds = [Rounds("teller", teller.publish, settings.outbox_interval_ms / 1000)]
     if links.opa_url:
         opa = OpaData(tcp_address(links.opa_url), links.opa_token, settings.opa_answer_bytes_max)
         closing.push_async_callback(opa.aclose)
         evidence = Evidence(database, settings.case_refusals_counted_max, settings.case_evidence_max)
         compliance = Compliance(store, evidence, opa, _limits(settings))
-        watch = Watch(evidence, compliance, settings.case_unknown_age_s_max, settings.case_refusals_window_s)
-        handlers.append(compliance)
+        readers.append(judge := reader(compliance))
+        watch = Watch(
+            evidence,
+            compliance,
+            settings.case_unknown_age_s_max,
+            settings.case_refusals_window_s,
+            lambda: judge.caught_up,
+        )
         rounds.append(Rounds("watch", watch.look, settings.case_watch_interval_ms / 1000))
-    limits, pace, meter = _stream_limits(settings), _pace(settings), Meter(metrics)
-    return Work([Reader(handler, connect, limits, pace, meter) for handler in handlers], rounds)
+    return Work(readers, rounds)
 
 
 def _limits(settings: Settings) -> Limits:
