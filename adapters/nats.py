@@ -235,6 +235,17 @@ class Bus:
             raise BusUnavailable(f"consumer {durable}: {type(error).__name__} {error}") from error
         return Consumer(subscription)
 
+    async def acknowledged(self, durable: str) -> int:
+        """The last place in the stream of events up to which that reader has acknowledged everything; 0
+        where there is no such reader yet. Raises `BusUnavailable`."""
+        try:
+            known = await self._stream.consumer_info(EVENTS_STREAM, durable)
+        except nats.js.errors.NotFoundError:
+            return 0
+        except _FAILURES as error:
+            raise BusUnavailable(f"consumer {durable}: {type(error).__name__}") from error
+        return known.ack_floor.stream_seq if known.ack_floor else 0
+
     async def bury(self, consumer: str, message: Msg, reason: str) -> None:
         """Put a message that cannot be understood among the dead letters, with the reason beside it.
 

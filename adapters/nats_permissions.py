@@ -46,7 +46,7 @@ def _owner_of_streams() -> tuple[str, ...]:
     streams = (EVENTS_STREAM, DEAD_LETTERS_STREAM)
     return (
         *(f"$JS.API.STREAM.{verb}.{stream}" for stream in streams for verb in ("CREATE", "UPDATE", "INFO")),
-        *(f"$JS.API.CONSUMER.{verb}.{EVENTS_STREAM}.>" for verb in ("CREATE", "MSG.NEXT")),
+        *(f"$JS.API.CONSUMER.{verb}.{EVENTS_STREAM}.>" for verb in ("CREATE", "INFO", "MSG.NEXT")),
         f"$JS.ACK.{EVENTS_STREAM}.>",
     )
 

@@ -173,6 +173,7 @@ def show(ways: list[Way]) -> None:
 def write(ways: list[Way], seconds: int) -> None:
     """All runs, as JSON."""
     RESULTS.mkdir(exist_ok=True)
+    base = next((way for way in ways if way.name == BASE), None)
     document: dict[str, Any] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {
@@ -187,6 +188,9 @@ def write(ways: list[Way], seconds: int) -> None:
                 "rss_mb": way.rss_mb,
                 "runs": {str(count): [run.document() for run in runs] for count, runs in way.runs.items()},
                 "median_per_s": {str(count): way.per_s(count) for count in CONNECTIONS},
+                "times_base": {str(count): way.ratio_to(base, count) for count in CONNECTIONS}
+                if base
+                else None,
             }
             for way in ways
         ],

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
 
 from adapters.opa import OpaData
 from control.evidence import Evidence
-from control.observation import Observation, is_settlement, is_suspect
-from control.store import Store
+from control.observation import Observation, is_suspect
 from schemas.events.registry import Event
 
 
@@ -57,22 +56,17 @@ class Compliance:
 
     durable: Final = "compliance"
 
-    def __init__(self, store: Store, evidence: Evidence, opa: OpaData, limits: Limits) -> None:
-        self._store = store
+    def __init__(self, evidence: Evidence, opa: OpaData, limits: Limits) -> None:
         self._evidence = evidence
         self._opa = opa
         self._limits = limits
 
     async def handle(self, events: Sequence[Event]) -> None:
-        """Judge them. The recorder may be behind, so what may become evidence, and what takes a case's cause
-        away, is recorded here first.
+        """Judge them. The recorder has gone before: what may become evidence is on record.
 
         Raises `OpaUnavailable` or `DatabaseUnavailable`; `ValueError` where Rego's answer is none.
         """
-        suspects = [event for event in events if is_suspect(event)]
-        if told := [*suspects, *filter(is_settlement, events)]:
-            await self._store.record(told)
-        if suspects:
+        if suspects := [event for event in events if is_suspect(event)]:
             await self.judge(await self._evidence.observe(suspects, self._limits.refusals_window_s))
 
     async def judge(self, observations: Sequence[Observation]) -> None:

@@ -14,7 +14,6 @@ from schemas.events.registry import Event
 
 _FORBIDDEN: Final = 403
 HOLD_UNKNOWN: Final = "treasury.hold_unknown"
-_SETTLED: Final = frozenset({"treasury.executed", "treasury.voided"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,6 @@ class Observation:
 def is_suspect(event: Event) -> bool:
     """Whether policy has to look at it."""
     return event["event_type"] == HOLD_UNKNOWN or is_refusal(event)
-
-
-def is_settlement(event: Event) -> bool:
-    """Whether it ends a hold, one of unknown outcome perhaps: nobody has to be asked about that any more."""
-    return event["event_type"] in _SETTLED
 
 
 def is_refusal(event: Event) -> bool:

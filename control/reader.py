@@ -31,6 +31,8 @@ from schemas.events.registry import Event, EventRefused, validate
 
 _AWAY: Final = (BusUnavailable, DatabaseUnavailable, OpaUnavailable)
 
+_BEHIND_S: Final = 0.02
+
 _log = logger("reader")
 
 
@@ -79,8 +81,11 @@ class Reader:
         limits: StreamLimits,
         pace: Pace,
         meter: Meter,
+        after: str | None = None,
     ) -> None:
+        """`after` is the durable name of the reader that goes before this one, in whichever process."""
         self._handler = handler
+        self._after = after
         self._connect = connect
         self._limits = limits
         self._pace = pace
@@ -141,14 +146,24 @@ class Reader:
         try:
             while not self._stopping.is_set():
                 messages = await consumer.fetch(self._pace.batch_max, self._pace.wait_s)
-                self._caught_up = not messages
                 if messages:
+                    self._caught_up = False
+                    await self._let_go_before(messages)
                     await self._take(messages, consumer)
-                    self._caught_up = len(messages) < self._pace.batch_max
                 elif await self._is_another_stream():
                     return
+                self._caught_up = len(messages) < self._pace.batch_max
         finally:
             self._reading = self._caught_up = False
+
+    async def _let_go_before(self, messages: Sequence[Msg]) -> None:
+        """Wait until the reader that goes before this one is done with all of them."""
+        assert self._bus is not None, "messages came, so there is a bus"
+        if self._after is None:
+            return
+        last = max(message.metadata.sequence.stream for message in messages)
+        while not self._stopping.is_set() and await self._bus.acknowledged(self._after) < last:
+            await self._pause(_BEHIND_S)
 
     async def _is_another_stream(self) -> bool:
         assert self._bus is not None, "there was a stream, so there is a bus"
@@ -217,9 +232,9 @@ class Reader:
         _log.warning("reading_waits", reader=self._handler.durable, why=str(away))
         await self._pause()
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float | None = None) -> None:
         try:
-            async with asyncio.timeout(self._pace.retry_s):
+            async with asyncio.timeout(self._pace.retry_s if seconds is None else seconds):
                 await self._stopping.wait()
         except TimeoutError:
             return

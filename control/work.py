@@ -71,8 +71,8 @@ async def assemble(
     closing.push_async_callback(teller.close)
     limits, pace, meter = _stream_limits(settings), _pace(settings), Meter(metrics)
 
-    def reader(handler: Handler) -> Reader:
-        return Reader(handler, connect, limits, pace, meter)
+    def reader(handler: Handler, after: str | None = None) -> Reader:
+        return Reader(handler, connect, limits, pace, meter, after)
 
     readers = [reader(Recorder(store))]
     rounds = [Rounds("teller", teller.publish, settings.outbox_interval_ms / 1000)]
@@ -80,8 +80,8 @@ async def assemble(
         opa = OpaData(tcp_address(links.opa_url), links.opa_token, settings.opa_answer_bytes_max)
         closing.push_async_callback(opa.aclose)
         evidence = Evidence(database, settings.case_refusals_counted_max, settings.case_evidence_max)
-        compliance = Compliance(store, evidence, opa, _limits(settings))
-        readers.append(judge := reader(compliance))
+        compliance = Compliance(evidence, opa, _limits(settings))
+        readers.append(judge := reader(compliance, after=Recorder.durable))
         watch = Watch(
             evidence,
             compliance,

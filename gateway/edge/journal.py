@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -144,10 +145,19 @@ class Journal:
         await self._do(lambda: self._file.settled(hold_id))
 
     async def prune(self, before_ms: int, *, unshipped_too: bool) -> None:
-        """Delete records written before, a piece at a time so that no call waits long for it; without
-        `unshipped_too` only such as the event stream has. Raises `sqlite3.Error`."""
-        while await self._do(lambda: self._file.prune(before_ms, unshipped_too=unshipped_too)):
-            pass
+        """Delete records written before; without `unshipped_too` only such as the event stream has. What is
+        to go is looked for beside the calls, and goes in pieces so small that no call waits long for one.
+
+        Raises `sqlite3.Error`.
+        """
+        looked = partial(journal_reading.prunable, self.path, before_ms, unshipped_too=unshipped_too)
+        more = True
+        while more:
+            moments = await asyncio.to_thread(looked)
+            pruned = partial(self._file.prune, moments, before_ms, unshipped_too=unshipped_too)
+            more = False
+            while await self._do(pruned):
+                more = True
 
     async def aclose(self) -> None:
         """Write what waits, then close the file."""

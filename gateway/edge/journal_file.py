@@ -13,7 +13,6 @@ answered      no decision in a block before this one wants for an outcome
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +22,17 @@ from adapters.stream_position import StreamPosition
 from gateway.core import record
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
-from gateway.edge.journal_blocks import MOMENT_MS, RECORDS_MAX, Block, blocks, moment
+from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, moment
 
-PRUNE_MAX: Final = 128
+PRUNE_MAX: Final = 32
+LAYOUT: Final = 2
 PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
+OLD: Final = f"""max(written_ms) < :before_ms
+AND (:unshipped_too OR max(seq * {RECORDS_MAX} + size - 1) <= (SELECT seq FROM shipped))"""  # noqa: S608
+"""Of all blocks of a moment: none has to be kept."""
 _SCHEMA: Final = f"""
+PRAGMA user_version = {LAYOUT};
 CREATE TABLE IF NOT EXISTS blocks (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     moment INTEGER NOT NULL,
@@ -61,15 +65,17 @@ CREATE TABLE IF NOT EXISTS answered (one INTEGER PRIMARY KEY CHECK (one = 1), bl
 INSERT OR IGNORE INTO answered VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY CHECK (one = 1), noise BLOB NOT NULL) STRICT;
 """  # noqa: S608 - all ours
+_LAST_BLOCK: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'blocks'"
 _INSERTED: Final = "INSERT INTO blocks (moment, written_ms, size, lines) VALUES (?, ?, ?, ?)"
 _PRUNED: Final = f"""
-DELETE FROM blocks WHERE moment IN (
-    SELECT moment FROM blocks
-    WHERE moment <= :before_ms / {MOMENT_MS}
-    GROUP BY moment
-    HAVING max(written_ms) < :before_ms
-    AND (:unshipped_too OR max(seq * {RECORDS_MAX} + size - 1) <= (SELECT seq FROM shipped))
-    ORDER BY moment LIMIT :most
+DELETE FROM blocks WHERE seq IN (
+    SELECT seq FROM blocks WHERE moment IN (
+        SELECT moment FROM blocks
+        WHERE moment IN (SELECT value FROM json_each(:moments))
+        GROUP BY moment
+        HAVING {OLD}
+    )
+    ORDER BY seq LIMIT {PRUNE_MAX}
 )
 """  # noqa: S608 - all ours
 
@@ -95,7 +101,7 @@ class JournalFile:
         """
         connection = self._connected()
         connection.execute("UPDATE settlements SET live = 0 WHERE live = 1")
-        (self._last_block,) = connection.execute("SELECT coalesce(max(seq), 0) FROM blocks").fetchone()
+        (self._last_block,) = connection.execute(_LAST_BLOCK).fetchone()
         (self._unsure_from["before"],) = connection.execute("SELECT block FROM answered").fetchone()
         return self._last_block
 
@@ -108,11 +114,14 @@ class JournalFile:
     def write(self, entries: Sequence[Entry], at_ms: int) -> None:
         """Write all of them, RECORDS_MAX at most, in one commit, or none."""
         try:
-            last_block = self._write(blocks(entries), [entry for entry in entries if entry.hold_id], at_ms)
+            made = blocks(entries)
+            last_block = self._write(made, [entry for entry in entries if entry.hold_id], at_ms)
         except BaseException:
             # For all that we know it is on disk nevertheless.
             self._unsure_from.setdefault("failed", self._last_block)
             raise
+        if "failed" in self._unsure_from:
+            self._look_back(last_block - len(made))
         self._follow(entries, last_block)
 
     def complete_lost(self, decided: Sequence[bytes], now: datetime) -> None:
@@ -155,18 +164,22 @@ class JournalFile:
         """No record is safe in the event stream, which stands there."""
         self._ship("UPDATE shipped SET seq = ?", 0, position)
 
-    def prune(self, before_ms: int, *, unshipped_too: bool) -> int:
-        """Delete the records of the oldest decisions, those of PRUNE_MAX moments at most; answers how many
-        blocks.
+    def prune(self, moments: Sequence[int], before_ms: int, *, unshipped_too: bool) -> int:
+        """Delete blocks of these moments, the oldest PRUNE_MAX of them; answers how many.
 
-        A decision goes as a whole, and all of its moment with it, once none of their records has to be kept.
+        A moment goes as a whole, if need be in several pieces: once none of its records has to be kept, and
+        none of its decisions wants for an outcome.
         """
+        going_on = {moment(decision_id) for decision_id in self._going_on}
+        wanted = {
+            "moments": orjson.dumps([each for each in moments if each not in going_on]).decode(),
+            "before_ms": before_ms,
+            "unshipped_too": unshipped_too,
+        }
         connection = self._connected()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            wanted = {"before_ms": before_ms, "unshipped_too": unshipped_too, "most": PRUNE_MAX}
             pruned = connection.execute(_PRUNED, wanted).rowcount
-            self._forget(before_ms)
             self._note_answered(connection)
         return pruned
 
@@ -198,11 +211,11 @@ class JournalFile:
             elif entry.event == "completed":
                 self._going_on.pop(entry.decision_id, None)
 
-    def _forget(self, before_ms: int) -> None:
-        """What is pruned is followed no longer, whether or not it was ever answered."""
-        oldest = list(takewhile(lambda each: moment(each) * MOMENT_MS < before_ms, self._going_on))
-        for decision_id in oldest:
-            del self._going_on[decision_id]
+    def _look_back(self, block_before: int) -> None:
+        """Whether what failed is on disk: only then it stands before what was taken since."""
+        failed = self._unsure_from.pop("failed")
+        if block_before != self._last_block:
+            self._unsure_from.setdefault("landed", failed)
 
     def _note_answered(self, connection: sqlite3.Connection) -> None:
         going_on = next(iter(self._going_on.values()), self._last_block)
@@ -224,6 +237,7 @@ class JournalFile:
                 self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
+                _require_layout(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._sync}")
                 connection.executescript(_SCHEMA)
@@ -232,6 +246,14 @@ class JournalFile:
                 raise
             self._connection = connection
         return self._connection
+
+
+def _require_layout(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `sqlite3.DatabaseError` for a file of another version, whose records would be overlooked."""
+    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if layout != LAYOUT and tables:
+        raise sqlite3.DatabaseError(f"{path} has the layout of another version: move it out of its folder")
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -13,9 +13,11 @@ import orjson
 from adapters.stream_position import StreamPosition
 from gateway.core.record import event_of, goes_on
 from gateway.core.settle import Settlement
-from gateway.edge.journal_blocks import block_of, moment, records
+from gateway.edge.journal_blocks import MOMENT_MS, block_of, moment, records
+from gateway.edge.journal_file import OLD
 from schemas.ids import derived_id
 
+MOMENTS_MAX: Final = 1_000
 _BUSY_TIMEOUT_S: Final = 5.0
 
 
@@ -41,19 +43,33 @@ def unshipped(path: Path, limit: int) -> list[Row]:
 
 
 def without_outcome(path: Path, last_block: int) -> list[bytes]:
-    """The records, up to this block, of decisions that went on and whose outcome is not on the journal."""
+    """The records, up to this block, of decisions that went on, where the journal has no outcome."""
     waiting: dict[str, bytes] = {}
     with closing(_reading(path)) as connection:
         (answered,) = connection.execute("SELECT block FROM answered").fetchone()
         for seq, line in _lines(connection, answered):
-            if block_of(seq) > last_block:
-                break
             document = orjson.loads(line)
-            if goes_on(document):
+            if goes_on(document) and block_of(seq) <= last_block:
                 waiting[document["decision_id"]] = line
             elif event_of(document) == "completed":
                 waiting.pop(document["decision_id"], None)
     return list(waiting.values())
+
+
+def prunable(path: Path, before_ms: int, *, unshipped_too: bool) -> list[int]:
+    """The oldest moments, MOMENTS_MAX at most, of which no record has to be kept."""
+    statement = (
+        "SELECT moment FROM blocks WHERE moment <= :before_ms / :moment_ms"  # noqa: S608 - all ours
+        f" GROUP BY moment HAVING {OLD} ORDER BY moment LIMIT :most"
+    )
+    wanted = {
+        "before_ms": before_ms,
+        "moment_ms": MOMENT_MS,
+        "unshipped_too": unshipped_too,
+        "most": MOMENTS_MAX,
+    }
+    with closing(_reading(path)) as connection:
+        return [row[0] for row in connection.execute(statement, wanted)]
 
 
 def seen_position(path: Path) -> StreamPosition | None:
@@ -66,7 +82,9 @@ def seen_position(path: Path) -> StreamPosition | None:
 def unsettled(path: Path, limit: int) -> list[Settlement]:
     """What the treasury has yet to hear."""
     with closing(_reading(path)) as connection:
-        rows = connection.execute("SELECT due FROM settlements WHERE live = 0 LIMIT ?", (limit,))
+        rows = connection.execute(
+            "SELECT due FROM settlements WHERE live = 0 ORDER BY hold_id LIMIT ?", (limit,)
+        )
         return [Settlement(**orjson.loads(due)) for (due,) in rows]
 
 

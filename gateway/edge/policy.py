@@ -13,11 +13,16 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from adapters.opa import OpaUnavailable
+from adapters.telemetry import logger
 from gateway.core import decide
 from gateway.core.decide import Verdict
 from gateway.errors import Unavailable
 
 _RETRY_AFTER_S: Final = 1
+_STOPPING: Final = "the gateway is stopping"
+
+
+log = logger("policy")
 
 
 class Batch(Protocol):
@@ -43,11 +48,14 @@ class OpaPolicy:
         self._queue: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._busy = False
+        self._closed = False
         self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def decide(self, question: dict[str, Any]) -> Verdict:
         """The verdict on one input document. Raises `Unavailable`."""
+        if self._closed:
+            raise Unavailable("policy_unavailable", _STOPPING, retry_after_s=_RETRY_AFTER_S)
         if len(self._waiting) >= self._queue_max:
             raise Unavailable("overloaded", "too many calls wait for policy", retry_after_s=_RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
@@ -63,19 +71,26 @@ class OpaPolicy:
 
     async def aclose(self) -> None:
         """Ask nothing any more; whoever still waits is refused."""
+        self._closed = True
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
-        _fail([answer for _, answer in self._waiting], "the gateway is stopping")
+        _fail([answer for _, answer in self._waiting], _STOPPING)
 
     def _ask_next(self) -> None:
         """Ask for whoever waits. Done within the answer to those before, so that OPA is never idle."""
         inputs, answers = self._take()
         if not inputs:
             self._busy = False
-        elif not self._batch.ask_at_once(inputs, self._timeout_s, partial(self._heard, inputs, answers)):
+            return
+        try:
+            asked = self._batch.ask_at_once(inputs, self._timeout_s, partial(self._heard, inputs, answers))
+        except Exception:
+            log.exception("asking_broke")
+            asked = False
+        if not asked:
             self._ask_waiting(inputs, answers)
 
     def _ask_waiting(self, inputs: list[bytes], answers: list[asyncio.Future[Any]]) -> None:
@@ -95,7 +110,7 @@ class OpaPolicy:
     def _heard(
         self, inputs: list[bytes], answers: list[asyncio.Future[Any]], heard: list[Any] | OpaUnavailable
     ) -> None:
-        if isinstance(heard, OpaUnavailable) and heard.untouched:
+        if isinstance(heard, OpaUnavailable) and heard.untouched and not self._closed:
             self._ask_waiting(inputs, answers)
         else:
             self._answer(answers, heard)

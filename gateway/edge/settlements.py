@@ -7,6 +7,7 @@ the treasury or to this gateway, one of them is found here: at the next round, o
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -41,7 +42,7 @@ class Settlements:
         self._journal = journal
         self._treasury = treasury
         self._retry_s = retry_s
-        self._put_off: set[str] = set()
+        self._put_off: dict[str, None] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,29 +53,39 @@ class Settlements:
             await asyncio.sleep(wait_s)
 
     async def round(self) -> bool:
-        """Tell all that is open, oldest first; False if the treasury or the journal could not be had.
+        """Tell what is open, oldest first; False if the treasury heard nothing, or the journal is away.
 
-        One that could not be told goes last the next time, so that it holds up no other for long.
+        What could not be told goes last the next time, behind all that was put off before it: so each has its
+        turn, however many always fail.
         """
         try:
             dues = await self._journal.unsettled(ROUND_MAX)
-            self._put_off &= {due.hold_id for due in dues}
-            failed = 0
-            for due in sorted(dues, key=lambda due: due.hold_id in self._put_off):
+            told = failed = 0
+            for due in self._in_turn(dues):
                 if failed == FAILED_MAX:
                     break
-                failed += not await self._told(due)
+                if await self._told(due):
+                    told += 1
+                else:
+                    failed += 1
         except sqlite3.Error as error:
             log.warning("settlements_wait", why=str(error))
             return False
-        return failed == 0
+        return told > 0 or failed == 0
+
+    def _in_turn(self, dues: Sequence[Settlement]) -> list[Settlement]:
+        open_ids = {due.hold_id for due in dues}
+        self._put_off = {hold_id: None for hold_id in self._put_off if hold_id in open_ids}
+        places = {hold_id: place for place, hold_id in enumerate(self._put_off, 1)}
+        return sorted(dues, key=lambda due: places.get(due.hold_id, 0))
 
     async def _told(self, due: Settlement) -> bool:
         try:
             await self._tell(due)
         except Unavailable as error:
             log.warning("settlement_waits", hold_id=due.hold_id, act=due.act, why=str(error))
-            self._put_off.add(due.hold_id)
+            self._put_off.pop(due.hold_id, None)
+            self._put_off[due.hold_id] = None
             return False
         await self._journal.settled(due.hold_id)
         return True

@@ -4,8 +4,9 @@ While a stack starts, a signal becomes an exception wherever we are, since a sta
 everywhere is a good place. Python drops what is raised in its hooks around a fork, or while an object is
 finalized; and a lock that was just taken, as `subprocess` takes one to ask after a child, stays taken. So
 nothing is raised while `whole` is held, and the first signal asks again and again until somebody has heard.
-Once the stack is up nothing is raised at all: the signal is noted, and whoever watches the stack looks.
-All later signals are nothing new. They are not ignored as the kernel knows it: a child would inherit that.
+Once the stack is up the signal is noted, and whoever watches the stack looks; only where that takes too long,
+since a terminal takes no more words or a disk hangs, it is raised once after all. All later signals are
+nothing new. They are not ignored as the kernel knows it: a child would inherit that.
 """
 
 import signal
@@ -13,10 +14,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Literal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
 AGAIN_S = 0.5
+LOOKED_WITHIN_S = 5.0
 
 whole = threading.Lock()
 """Held for a moment around what must not end half-way."""
@@ -34,30 +37,39 @@ class Stop:
 
     def __init__(self) -> None:
         self._code = 0
-        self._raises = True
+        self._stage: Literal["starting", "watching", "stopping"] = "starting"
 
     def asked(self) -> bool:
         """Whether a signal came."""
         return self._code != 0
 
-    def note_only(self) -> None:
+    def watched(self) -> None:
+        """From here on somebody looks whether we were asked; nothing is raised unless that takes too long."""
+        self._enter("watching")
+
+    def heard(self) -> None:
         """From here on nothing is raised."""
-        self._raises = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._enter("stopping")
 
     def ask(self, number: int, _frame: FrameType | None) -> None:
-        """Handle one of SIGNALS. Raises StopAsked, unless it is noted only."""
+        """Handle one of SIGNALS. Raises StopAsked while we start."""
         if self._code:
             return
         self._code = SIGNALLED + number
-        if self._raises:
+        if self._stage == "starting":
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
             self.ask_again()
+        elif self._stage == "watching":
+            signal.setitimer(signal.ITIMER_REAL, LOOKED_WITHIN_S)
 
     def ask_again(self, *_: object) -> None:
-        """Handle the alarm that follows it. Raises StopAsked, unless this is no place for it."""
-        if self._code and self._raises and not whole.locked():
+        """Handle the alarm that follows it. Raises StopAsked, unless it was heard or this is no place."""
+        if self._code and self._stage != "stopping" and not whole.locked():
             raise StopAsked(self._code)
+
+    def _enter(self, stage: Literal["watching", "stopping"]) -> None:
+        self._stage = stage
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
@@ -70,6 +82,6 @@ def stop_signals() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        stop.note_only()
+        stop.heard()
         for number, handler in before.items():
             signal.signal(number, handler)

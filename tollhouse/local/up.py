@@ -1,6 +1,7 @@
 """`tollhouse up`: start everything, say so, keep it running, and leave nothing behind."""
 
 import errno
+from contextlib import suppress
 from pathlib import Path
 
 from tollhouse.config import Config, read_config
@@ -9,7 +10,7 @@ from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.opa_binary import OpaMissing, obtain_opa
 from tollhouse.local.ready_file import READY_FILE, ReadyFile
 from tollhouse.local.stack import Stack
-from tollhouse.local.stop import Stop, stop_signals
+from tollhouse.local.stop import Stop, StopAsked, stop_signals
 from tollhouse.local.supervisor import Supervisor
 from tollhouse.local.voice import Voice, voice
 from tollhouse.problems import DocumentError
@@ -54,10 +55,11 @@ def _live(config: Config, data: DataFolder, speak: Voice, stop: Stop, *, restart
         try:
             with speak.progress() as progress:
                 stack.start(progress)
-            stop.note_only()
-            _watch(stack, ready_file, speak, stop, restart=restart)
+            stop.watched()
+            with suppress(StopAsked):
+                _watch(stack, ready_file, speak, stop, restart=restart)
         finally:
-            stop.note_only()
+            stop.heard()
             ready_file.remove()
             with speak.progress() as progress:
                 stack.stop(progress)
@@ -65,6 +67,8 @@ def _live(config: Config, data: DataFolder, speak: Voice, stop: Stop, *, restart
 
 def _watch(stack: Stack, ready_file: ReadyFile, speak: Voice, stop: Stop, *, restart: bool) -> None:
     """Say that everything answers, and keep it so. Whoever reads the file finds the processes of now."""
+    if stop.asked():
+        return
 
     def keep() -> None:
         ready_file.keep(stack.ready())

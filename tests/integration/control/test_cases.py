@@ -209,6 +209,24 @@ async def test_one_that_was_settled_meanwhile_opens_none(
     assert await agent.cases(client) == []
 
 
+@pytest.mark.requirement("EVT-03")
+async def test_what_is_judged_stands_in_the_order_of_its_workflow(
+    client: httpx.AsyncClient, gateway: Bus, relay: Bus, agent: Agent
+) -> None:
+    """The judge is a reader of its own, and looks at a few kinds of events alone."""
+    told: dict[str, list[str]] = {}
+    for _ in range(50):
+        one = Agent()
+        events = spend("acme", one.workflow_id)
+        events.insert(2, unknown(one, 1, events[2]["payload"]["hold_id"]))
+        told[one.workflow_id] = [event["event_id"] for event in events]
+        await relay.publish_batch(events)
+    await flushed(client, gateway)
+    for workflow_id, ids in told.items():
+        trail = (await client.get("/v1/events", params={"workflow_id": workflow_id})).json()["items"]
+        assert [event["event_id"] for event in trail] == ids
+
+
 @pytest.mark.requirement("EVT-04")
 async def test_the_same_events_again_add_nothing_even_to_what_is_resolved(
     client: httpx.AsyncClient, gateway: Bus, agent: Agent, own: Settings, control_database: str, admin: Any

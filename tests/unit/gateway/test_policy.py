@@ -222,3 +222,30 @@ async def test_an_answer_after_the_gateway_stopped_is_nobodys() -> None:
     for caller in callers:
         with pytest.raises(Unavailable):
             await caller
+
+
+@pytest.mark.requirement("GW-19")
+async def test_a_bug_in_asking_at_once_leaves_nobody_waiting() -> None:
+    class Broken(AtOnce):
+        def ask_at_once(self, inputs: list[bytes], timeout_s: float, heard: Callable[[Any], None]) -> bool:
+            raise MemoryError
+
+    batch = Broken()
+    asker = policy(batch)
+    for n in (0, 2):
+        batch.answers.put_nowait("go")
+        assert (await asker.decide({"n": n})).allow
+
+
+@pytest.mark.requirement("GW-19")
+async def test_nothing_is_asked_once_the_gateway_stops() -> None:
+    batch = AtOnce()
+    asker = policy(batch)
+    caller = ask(asker, 0)[0]
+    await eventually(lambda: batch.asked == [[0]])
+    await asker.aclose()
+    batch.tell(OpaUnavailable("closed", untouched=True))
+    for refused in (caller, *ask(asker, 2)):
+        with pytest.raises(Unavailable):
+            await refused
+    assert batch.asked == [[0]]

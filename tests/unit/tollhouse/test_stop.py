@@ -1,6 +1,7 @@
 """What a signal asks of a stack."""
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -43,25 +44,40 @@ def test_one_that_was_lost_asks_again_until_it_is_heard() -> None:
             with pytest.raises(StopAsked) as asked:
                 signal.pause()
             assert asked.value.code == 128 + signal.SIGTERM
-        stop.note_only()
+        stop.heard()
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_what_is_up_only_notes_it(number: signal.Signals) -> None:
     with stop_signals() as stop:
-        stop.note_only()
+        stop.watched()
         assert not stop.asked()
         signal.raise_signal(number)
         assert stop.asked()
+        stop.heard()
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_where_nobody_looks_it_is_raised_once_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that nobody reads: Python would take the write up again after each signal."""
+    monkeypatch.setattr("tollhouse.local.stop.LOOKED_WITHIN_S", 0.05)
+    reading, writing = os.pipe()
+    with stop_signals() as stop:
+        stop.watched()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StopAsked):
+            os.write(writing, bytes(1_000_000))
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    os.close(reading)
+    os.close(writing)
 
 
 def test_an_alarm_on_its_way_disturbs_nothing_that_was_heard() -> None:
     with stop_signals() as stop:
         with pytest.raises(StopAsked):
             signal.raise_signal(signal.SIGHUP)
-        stop.note_only()
+        stop.heard()
         signal.raise_signal(signal.SIGALRM)
         assert stop.asked()
 
