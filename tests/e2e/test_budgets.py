@@ -1,12 +1,15 @@
 """Budgets of agent, workflow and tenant at once, from the policy document down to the ledger."""
 
 import asyncio
+import hashlib
+import hmac
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from schemas.ids import new_id
@@ -18,6 +21,7 @@ from tollhouse.policy.compile import build_bundle
 pytestmark = [pytest.mark.requirement("POL-03"), pytest.mark.requirement("TRE-11")]
 
 AGENT_CENTS, WORKFLOW_CENTS, TENANT_CENTS = 800, 600, 1_000
+SECRET = "whsec_0123456789abcdef"
 POLICY = f"""
 version: "1.0"
 currency: USD
@@ -31,17 +35,27 @@ roles:
     spend: {{purposes: [api_call]}}
   idler: {{spend: {{purposes: [api_call]}}}}
 """
+PREPAID = """
+version: "1.0"
+currency: USD
+budgets: {tenant: {lifetime_cents: 0, day_cents: 400}}
+roles: {executor: {spend: {purposes: [api_call]}}}
+"""
 WITHIN_ONE_HOUR_S = 40
 
 
 @pytest.fixture
 async def road(
-    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path
+    ledger_database: LedgerDatabase, start_opa: StartOpa, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Tollroad]:
-    """Two gateways; what a test spends falls into one hour."""
-    (tmp_path / "policy.yaml").write_text(POLICY)
+    """Two gateways under `POLICY` or the fixture's parameter; what a test spends falls into one hour."""
+    (tmp_path / "policy.yaml").write_text(getattr(request, "param", POLICY))
     build_bundle(tmp_path / "policy.yaml", tmp_path / "policy")
-    async with tollroad(ledger_database, start_opa([tmp_path / "policy"]), tmp_path, gateways=2) as road:
+    webhooks = tmp_path / "webhooks.json"
+    webhooks.write_bytes(orjson.dumps({"stripe": {"secrets": [SECRET], "tenants": ["acme"]}}))
+    webhooks.chmod(0o600)
+    opa, more = start_opa([tmp_path / "policy"]), {"WEBHOOKS_FILE": str(webhooks)}
+    async with tollroad(ledger_database, opa, tmp_path, gateways=2, **more) as road:
         while time.time() % 3600 > 3600 - WITHIN_ONE_HOUR_S:
             await asyncio.sleep(1)
         yield road
@@ -110,6 +124,31 @@ async def test_the_tenants_day_is_shared_by_all_roles(road: Tollroad) -> None:
     assert (answer.status_code, answer.json()["reasons"][0]["message"]) == (403, lacks)
     assert (await road.spend("void", {"intent_id": first["intent_id"]})).status_code == 200
     assert (await spend(road, 600, new_id(), key="idle-key"))["approved"]
+
+
+async def top_up(road: Tollroad, budget: str, amount_cents: int) -> None:
+    """A payment as its provider tells of it."""
+    metadata = {"tollhouse_budget": budget}
+    payment = {"id": "pi_1", "amount_received": amount_cents, "currency": "usd", "metadata": metadata}
+    told = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": payment}}
+    body, at = orjson.dumps(told), int(time.time())
+    signature = hmac.new(SECRET.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"Stripe-Signature": f"t={at},v1={signature}", "Content-Type": "application/json"}
+    url = f"{road.treasury.url}/v1/webhooks/stripe"
+    answer = await road.client.post(url, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["credited"]) == (200, True)
+
+
+@pytest.mark.requirement("TRE-15")
+@pytest.mark.requirement("TRE-16")
+@pytest.mark.parametrize("road", [PREPAID], indirect=True)
+async def test_a_prepaid_budget_of_the_document_has_the_room_that_was_paid_for(road: Tollroad) -> None:
+    lacks = "the budget tenant:acme has no room for {} USD in this {}"
+    assert await refused(road, 100, new_id()) == lacks.format("1.00", "lifetime")
+    await top_up(road, "tenant:acme", 300)
+    assert (await spend(road, 300, new_id()))["approved"]
+    assert await refused(road, 100, new_id(), key="rival-key") == lacks.format("1.00", "lifetime")
+    assert await refused(road, 101, new_id()) == lacks.format("1.01", "day")
 
 
 async def test_parallel_requests_overspend_none_of_them(road: Tollroad) -> None:
