@@ -42,8 +42,10 @@ class Limit:
 
     def contains(self, other: "Limit") -> bool:
         """Whether whatever counts against the other one counts against this one too."""
+        if (self.scope, self.window) == (other.scope, other.window):
+            return False
         longer = WINDOWS.index(self.window) >= WINDOWS.index(other.window)
-        return self is not other and longer and self.scope in AROUND[other.scope]
+        return longer and self.scope in AROUND[other.scope]
 
     def data(self) -> dict[str, Any]:
         """As it stands in the data of OPA."""

@@ -102,8 +102,9 @@ def test_a_role_has_no_budget_for_its_tenant(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("POL-03")
-def test_one_budget_is_said_once(tmp_path: Path) -> None:
-    role = "daily_budget_cents: 5\n    budgets: {role: {day_cents: 5}}"
+@pytest.mark.parametrize("cents", [4, 5, 6])
+def test_one_budget_is_said_once(tmp_path: Path, cents: int) -> None:
+    role = f"daily_budget_cents: 5\n    budgets: {{role: {{day_cents: {cents}}}}}"
     [told] = problems(tmp_path, f"{HEAD}roles:\n  r:\n    {role}")
     said = "roles.r.daily_budget_cents (line 5) says it already: keep one of the two"
     assert told == f"policy.yaml:6:33: roles.r.budgets.role.day_cents: {said}"
