@@ -28,7 +28,7 @@ def status_beside(opa: OpaServer, data: Path) -> Result:
 
 @pytest.mark.requirement("POL-03")
 @pytest.mark.requirement("POL-04")
-def test_the_policy_that_judges_is_told_with_its_roles_and_budgets(start_opa: StartOpa, tmp_path: Path) -> None:
+def test_the_policy_that_judges_is_told_with_its_budgets(start_opa: StartOpa, tmp_path: Path) -> None:
     revision = build_bundle(EXAMPLE, tmp_path / "bundle")
     told = status_beside(start_opa([tmp_path / "bundle"]), tmp_path)
     assert told.exit_code == 0, told.output
