@@ -4,9 +4,14 @@ The gateway builds the input as a plain dict on its hot path; these models are t
 tests hold it to, and the source of `decision_input.v1.json` (draft-07, used by `opa check --schema`).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.currency import AMOUNT_CENTS_MAX
+
+BUDGETS_MAX: Final = 32
+"""Twice what a policy document can say of one spend: four windows for agent, role, workflow and tenant."""
 
 Kind = Literal["tool_call", "tool_list", "spend", "llm", "egress", "task"]
 
@@ -86,16 +91,19 @@ class Reason(_Contract):
 class Budget(_Contract):
     """One budget to charge: its key (`role:executor`), window and limit in minor units."""
 
-    key: str
+    key: str = Field(min_length=1, max_length=200)
     window: Literal["hour", "day", "month", "lifetime"]
-    limit_cents: int
+    limit_cents: int = Field(ge=0, le=AMOUNT_CENTS_MAX)
+
+
+Budgets = Annotated[tuple[Budget, ...], Field(max_length=BUDGETS_MAX)]
 
 
 class HoldObligation(_Contract):
     """Money must be held before the call goes on. `price` is the rule that the amount came from."""
 
     ceiling_cents: int
-    budgets: tuple[Budget, ...] = ()
+    budgets: Budgets = ()
     price: dict[str, Any] | None = None
     charged_on_error: bool = False
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.decision import Budget, PolicyRevision, Reason
+from schemas.decision import Budgets, PolicyRevision, Reason
 from schemas.ids import digest
 
 AUDIENCE: Final = "tollhouse-treasury"
@@ -53,7 +53,7 @@ class Warrant(BaseModel):
     reasons: tuple[Reason, ...] = ()
     ceiling_cents: int = 0
     currency: str
-    budgets: tuple[Budget, ...] = ()
+    budgets: Budgets = ()
     approval_role: str | None = None
     unsettled: Literal["release", "unknown"] = "release"
     decision_id: str

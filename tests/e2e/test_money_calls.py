@@ -21,6 +21,7 @@ from tests.fixtures.tollroad import (
     EXECUTOR,
     RULES,
     Tollroad,
+    daily,
     policy_bundle,
     priced,
     tollroad,
@@ -247,7 +248,7 @@ async def test_a_refusal_by_a_budget_is_on_record(road: Tollroad) -> None:
 async def test_a_treasury_killed_again_and_again_charges_every_answer_once(
     road: Tollroad, tmp_path: Path
 ) -> None:
-    write_policy(tmp_path / "policy", {"executor": EXECUTOR | {"daily_budget_cents": 10**6}}, [])
+    write_policy(tmp_path / "policy", {"executor": EXECUTOR | {"budgets": [daily(10**6)]}}, [])
     road.opa.kill()
     road.opa.start()
     answers: list[httpx.Response] = []

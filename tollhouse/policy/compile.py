@@ -53,7 +53,11 @@ def policy_data(policy: PolicyDocument) -> dict[str, Any]:
     """The document as the data of `data.gateway`, without its revision."""
     return {
         ROOT: {
-            "policy": {"version": policy.version, "currency": policy.currency},
+            "policy": {
+                "version": policy.version,
+                "currency": policy.currency,
+                "budgets": [limit.data() for limit in policy.limits()],
+            },
             "roles": {name: _role(role, policy.currency) for name, role in policy.roles.items()},
             "spend": {"rules": [_rule(rule) for rule in policy.spend_rules]},
         }
@@ -65,7 +69,7 @@ def _role(role: Role, currency: str) -> dict[str, Any]:
     return _said(
         tools={name: grant for name, grant in grants.items() if "*" not in name},
         patterns=[{"glob": name, "grant": grant} for name, grant in grants.items() if "*" in name],
-        daily_budget_cents=role.daily_budget_cents,
+        budgets=[limit.data() for limit in role.limits()] or None,
         rate_limit=role.rate_limits and role.rate_limits.model_dump(),
         spend=role.spend and role.spend.model_dump(exclude_none=True),
     )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from schemas.currency import AMOUNT_CENTS_MAX
 from schemas.spend import Currency
 from tollhouse.policy.argument_rule import ArgumentRule
+from tollhouse.policy.budgets import WINDOWS, Cents, Given, Limit, RoleBudgets, SharedBudgets, limits_of
 from tollhouse.policy.condition import compile_condition
 
 TOOLS_MAX: Final = 10_000
@@ -46,7 +47,6 @@ def _action(text: str) -> str:
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Pattern = Annotated[Name, AfterValidator(_glob)]
-Cents = Annotated[int, Field(ge=0, le=AMOUNT_CENTS_MAX)]
 PositiveCents = Annotated[int, Field(ge=1, le=AMOUNT_CENTS_MAX)]
 
 
@@ -115,12 +115,20 @@ class SpendSection(_Part):
 
 
 class Role(_Part):
-    """What the agents of one role may do."""
+    """What the agents of one role may do. `daily_budget_cents` is `budgets.role.day_cents`, said shorter."""
 
     tools: list[Tool] = Field(default=[], max_length=TOOLS_MAX)
     daily_budget_cents: Cents | None = None
+    budgets: Annotated[RoleBudgets | None, Given] = None
     rate_limits: RateLimits | None = None
     spend: SpendSection | None = None
+
+    def limits(self) -> list[Limit]:
+        """What its agents may spend, the narrowest limit first."""
+        found = list(limits_of(self.budgets))
+        if self.daily_budget_cents is not None:
+            found.append(Limit("role", "day", self.daily_budget_cents, ("daily_budget_cents",)))
+        return sorted(found, key=lambda limit: (limit.scope, WINDOWS.index(limit.window)))
 
 
 class SpendRule(_Part):
@@ -142,5 +150,10 @@ class PolicyDocument(_Part):
 
     version: str = Field(min_length=1, max_length=100)
     currency: Currency
+    budgets: Annotated[SharedBudgets | None, Given] = None
     roles: dict[RoleName, Role]
     spend_rules: list[SpendRule] = Field(default=[], max_length=RULES_MAX)
+
+    def limits(self) -> list[Limit]:
+        """What workflows and the tenant may spend, the narrowest limit first."""
+        return list(limits_of(self.budgets))

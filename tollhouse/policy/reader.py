@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from tollhouse.policy.contradictions import contradictions_of
 from tollhouse.policy.document import PolicyDocument
 from tollhouse.policy.warnings import warnings_of
 from tollhouse.problems import DocumentError, Problem
@@ -18,7 +19,11 @@ def review(path: Path) -> tuple[PolicyDocument, list[Problem]]:
     """The same, with what is legal in it and probably not meant."""
     source = read_document(path)
     policy = as_model(source, PolicyDocument)
-    problems = [*_names_twice(source, policy), *_roles_unknown(source, policy)]
+    problems = [
+        *_names_twice(source, policy),
+        *_roles_unknown(source, policy),
+        *contradictions_of(source, policy),
+    ]
     if problems:
         raise DocumentError(problems)
     return policy, warnings_of(source, policy)

@@ -1,5 +1,6 @@
 """`tollhouse policy status`: which policy the running stack judges by, asked of OPA itself."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from rich.table import Table
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
+from tollhouse.policy.budgets import WINDOWS
 
 ANSWER_WITHIN_S = 5.0
 
@@ -23,21 +25,40 @@ Data = Annotated[
 
 
 def status(data: Data = None) -> None:
-    """Say which policy the running stack judges by: version, revision, and what each role may do."""
+    """Say which policy the running stack judges by: version, revision, what each role may do and spend."""
     policy, roles = _ask(data or data_folder())
     typer.echo(f"version {policy['version']}, revision {policy['revision']}, {policy['currency']}")
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for column in ("role", "tools", "patterns", "daily cents"):
-        table.add_column(column, justify="left" if column == "role" else "right")
+    console = Console(highlight=False)
+    tools = [(name, len(role["tools"]), len(role["patterns"])) for name, role in sorted(roles.items())]
+    console.print(_table(("role", "tools", "patterns"), tools))
+    console.print(_table(("budget, cents", *WINDOWS), budgets(policy, roles)))
+
+
+def budgets(policy: dict[str, Any], roles: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Whose budgets there are, the widest first, with the limit of each window."""
+    parts = [("tenant", "tenant", policy), ("each workflow", "workflow", policy)]
     for name, role in sorted(roles.items()):
-        budget = role.get("daily_budget_cents")
-        table.add_row(
-            name,
-            str(len(role["tools"])),
-            str(len(role["patterns"])),
-            "none" if budget is None else str(budget),
-        )
-    Console(highlight=False).print(table)
+        parts += [(f"role {name}", "role", role), (f"each agent of {name}", "agent", role)]
+    return [
+        (whose, *(str(limits.get(window, "none")) for window in WINDOWS))
+        for whose, scope, part in parts
+        if (limits := _limits(part, scope))
+    ]
+
+
+def _limits(part: dict[str, Any], scope: str) -> dict[str, int]:
+    """The limits of one scope by their windows."""
+    found = [limit for limit in part.get("budgets", ()) if limit["scope"] == scope]
+    return {limit["window"]: limit["limit_cents"] for limit in found}
+
+
+def _table(columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if position else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
 
 
 def _ask(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

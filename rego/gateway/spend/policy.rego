@@ -137,6 +137,21 @@ refusals contains reason if {
 }
 
 # METADATA
+# title: Budgets
+# description: The call names whoever has a budget, since otherwise there is none to charge.
+# custom:
+#   code: spend_not_allowed
+refusals contains reason if {
+	_moves_money
+	not _is_budgeted(input)
+	named := concat(", ", {limit.scope | some limit in _limits(input); not _charged(limit.scope, input)})
+	reason := {
+		"code": "spend_not_allowed",
+		"message": sprintf("the call does not name whose budget it is: %v", [named]),
+	}
+}
+
+# METADATA
 # title: Rules that deny
 # description: A spend rule with the action deny concerns this spend.
 # custom:
@@ -249,6 +264,7 @@ _money_is_within(call) if {
 	_has_amount(call)
 	_is_in_currency(call)
 	_is_within_ceiling(call)
+	_is_budgeted(call)
 	[rule | some rule in _concerned(call); rule.action == "deny"] == []
 }
 
@@ -268,14 +284,36 @@ _may_be_paid(call) if {
 	glob.match(payee, null, call.spend.payee)
 }
 
+# All the limits that concern the call, the narrowest first: of the agent and its role, of its workflow and tenant.
+_limits(call) := array.concat(
+	[limit | some limit in data.gateway.roles[call.principal.role].budgets],
+	[limit | some limit in data.gateway.policy.budgets],
+)
+
 _budgets(call) := [budget |
-	limit_cents := data.gateway.roles[call.principal.role].daily_budget_cents
+	some limit in _limits(call)
 	budget := {
-		"key": concat(":", ["role", call.principal.role]),
-		"window": "day",
-		"limit_cents": limit_cents,
+		"key": concat(":", [limit.scope, _charged(limit.scope, call)]),
+		"window": limit.window,
+		"limit_cents": limit.limit_cents,
 	}
 ]
+
+# Whoever is not named has no budget here, so a limit of theirs lets nothing be spent.
+_charged(scope, call) := name if {
+	name := object.get(call, _charged_at[scope], "")
+	is_string(name)
+	name != ""
+}
+
+_charged_at := {
+	"agent": ["principal", "id"],
+	"role": ["principal", "role"],
+	"workflow": ["context", "workflow_id"],
+	"tenant": ["principal", "tenant"],
+}
+
+_is_budgeted(call) if count(_budgets(call)) == count(_limits(call))
 
 # The spend rules that concern a call, whatever they ask for.
 _concerned(call) := [rule | some rule in data.gateway.spend.rules; _concerns(rule, call)]

@@ -197,6 +197,81 @@ test_a_role_without_a_budget_is_charged_to_none if {
 	hold.budgets == []
 }
 
+# METADATA
+# description: A limit of every kind, as the document's compiler writes them.
+of_the_role := [
+	{"scope": "agent", "window": "hour", "limit_cents": 100},
+	{"scope": "role", "window": "day", "limit_cents": 1000},
+	{"scope": "role", "window": "month", "limit_cents": 9000},
+]
+
+of_all := [
+	{"scope": "workflow", "window": "lifetime", "limit_cents": 500},
+	{"scope": "tenant", "window": "month", "limit_cents": 20000},
+]
+
+budgeted(part) := object.union(object.union(request, {"context": {"workflow_id": "w-1"}}), part)
+
+test_every_budget_is_charged_at_once if {
+	budgets := [
+		{"key": "agent:scout", "window": "hour", "limit_cents": 100},
+		{"key": "role:executor", "window": "day", "limit_cents": 1000},
+		{"key": "role:executor", "window": "month", "limit_cents": 9000},
+		{"key": "workflow:w-1", "window": "lifetime", "limit_cents": 500},
+		{"key": "tenant:acme", "window": "month", "limit_cents": 20000},
+	]
+	every call in [budgeted({}), budgeted({"action": paid.action, "spend": paid.spend})] {
+		held := spend.hold(call) with data.gateway.roles.executor.budgets as of_the_role
+			with data.gateway.policy.budgets as of_all
+		held.budgets == budgets
+	}
+}
+
+test_the_budgets_of_all_hold_for_a_role_without_its_own if {
+	held := spend.hold(budgeted({"principal": {"role": "executive"}})) with data.gateway.policy.budgets as of_all
+	[budget.key | some budget in held.budgets] == ["workflow:w-1", "tenant:acme"]
+}
+
+test_whoever_has_a_budget_is_named if {
+	every path in ["/principal/id", "/principal/tenant", "/context/workflow_id"] {
+		every value in ["", null, 5, {}, []] {
+			"spend_not_allowed" in charged_codes(json.patch(budgeted({}), [{"op": "add", "path": path, "value": value}]))
+		}
+		"spend_not_allowed" in charged_codes(without(budgeted({}), path))
+		codes(without(budgeted({}), path)) == set()
+	}
+	charged_codes(budgeted({})) == set()
+}
+
+test_a_budget_of_an_unknown_kind_lets_nothing_be_spent if {
+	found := codes(request) with data.gateway.policy.budgets as [{"scope": "planet", "window": "day", "limit_cents": 1}]
+	found == {"spend_not_allowed"}
+}
+
+test_the_refusal_names_who_is_not_named if {
+	refusals := spend.refusals with input as without(without(budgeted({}), "/principal/tenant"), "/context/workflow_id")
+		with data.gateway.policy.budgets as of_all
+	some reason in refusals
+	reason.message == "the call does not name whose budget it is: tenant, workflow"
+}
+
+test_a_limit_that_is_not_whole_lets_nothing_be_spent if {
+	every limit in [{}, {"scope": "tenant"}, {"scope": "tenant", "window": "day"}, {"window": "day", "limit_cents": 1}, 5] {
+		found := codes(request) with data.gateway.policy.budgets as [limit]
+		found == {"spend_not_allowed"}
+	}
+}
+
+test_to_void_charges_nobody if {
+	found := charged_codes(without(saying({"action": {"name": "treasury.void"}}), "/principal/tenant"))
+	found == set()
+}
+
+charged_codes(document) := [found |
+	found := codes(document) with data.gateway.roles.executor.budgets as of_the_role
+		with data.gateway.policy.budgets as of_all
+][0]
+
 test_a_free_call_spends_nothing if {
 	free := {"principal": request.principal, "action": {"kind": "tool_call", "name": "bank.get_balance"}}
 	codes(free) == set()

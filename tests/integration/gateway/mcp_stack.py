@@ -112,7 +112,7 @@ def policy_bundle(folder: Path) -> Path:
     role = {
         "tools": GRANTS,
         "patterns": [],
-        "daily_budget_cents": 1000,
+        "budgets": [{"scope": "role", "window": "day", "limit_cents": 1000}],
         "rate_limit": {},
         "redact": [],
         "spend": {"purposes": [], "payees": [], "ceiling_cents": 0},

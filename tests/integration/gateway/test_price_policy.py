@@ -21,6 +21,7 @@ from gateway.errors import Denied
 from schemas.currency import AMOUNT_CENTS_MAX, EXPONENTS
 from schemas.ids import canonical
 from tests.fixtures.servers import StartOpa
+from tests.fixtures.tollroad import daily
 
 POLICY = Path(__file__).parents[3] / "rego" / "gateway"
 SCOUT = Principal(id="scout", role="executor", tenant="acme", method="api_key")
@@ -86,7 +87,7 @@ patterns = st.lists(st.builds(lambda glob, grant: {"glob": glob, "grant": grant}
 def test_both_find_the_same_price_for_every_name(
     judge: Judge, tools: dict[str, Any], patterns: list[dict[str, Any]], name: str
 ) -> None:
-    roles = {"executor": {"tools": tools, "patterns": patterns, "daily_budget_cents": 100}}
+    roles = {"executor": {"tools": tools, "patterns": patterns, "budgets": [daily(100)]}}
     server, _, tool = name.partition(".")
     agreed(judge, roles, Call(kind="tool_call", server=server, tool=tool))
 

@@ -186,6 +186,48 @@ def test_what_is_missing_never_turns_a_refusal_into_an_allowance(policy: Policy)
         assert answer["reasons"], (name, path)
 
 
+BUDGETED = POLICY.replace(
+    "roles:\n", "budgets: {workflow: {lifetime_cents: 1000}, tenant: {month_cents: 900000}}\nroles:\n", 1
+).replace("    spend: {", "    budgets: {agent: {hour_cents: 700}}\n    spend: {", 1)
+
+
+@pytest.fixture(scope="module")
+def budgeted(opa_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    folder = tmp_path_factory.mktemp("budgeted")
+    (folder / "policy.yaml").write_text(BUDGETED)
+    build_bundle(folder / "policy.yaml", folder / "bundle")
+    return Policy(opa_binary, folder / "bundle")
+
+
+def in_workflow(document: dict[str, Any]) -> dict[str, Any]:
+    return document | {"context": document["context"] | {"workflow_id": "w-1"}}
+
+
+@pytest.mark.requirement("POL-03")
+def test_a_hold_names_every_budget_that_concerns_it(budgeted: Policy) -> None:
+    calls = [in_workflow(spend()), in_workflow(call("bank.send_money", GOOD, cents=500))]
+    for answer in budgeted.decide(calls):
+        decision = Decision.model_validate_json(orjson.dumps(answer))
+        assert decision.allow
+        assert [tuple(budget.values()) for budget in answer["obligations"]["hold"]["budgets"]] == [
+            ("agent:scout", 700, "hour"),
+            ("role:executor", 100000, "day"),
+            ("workflow:w-1", 1000, "lifetime"),
+            ("tenant:acme", 900000, "month"),
+        ]
+
+
+@pytest.mark.requirement("POL-05")
+def test_no_budget_is_passed_over_by_leaving_out_whose_it_is(budgeted: Policy) -> None:
+    calls = [in_workflow(spend()), in_workflow(call("bank.send_money", GOOD, cents=500))]
+    whose = [("principal", "id"), ("principal", "tenant"), ("context", "workflow_id"), ("context",)]
+    for answer in budgeted.decide([without(document, path) for document in calls for path in whose]):
+        assert answer["allow"] is False
+        assert {reason["code"] for reason in answer["reasons"]} == {"spend_not_allowed"}
+    free = without(in_workflow(call("search.x", {})), ("context", "workflow_id"))
+    assert budgeted.decide([free])[0]["allow"] is True
+
+
 @pytest.mark.requirement("POL-01")
 def test_what_is_no_call_at_all_is_refused_with_a_reason(policy: Policy) -> None:
     for answer in policy.decide([{}, None, 1, "x", [], {"principal": None}, {"action": {"kind": "spend"}}]):

@@ -1,6 +1,7 @@
 """`tollhouse policy status` asks the running OPA itself."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,25 @@ def status_beside(opa: OpaServer, data: Path) -> Result:
         return status(data)
 
 
+@pytest.mark.requirement("POL-03")
 @pytest.mark.requirement("POL-04")
-def test_the_policy_that_judges_is_told_with_its_roles(start_opa: StartOpa, tmp_path: Path) -> None:
+def test_the_policy_that_judges_is_told_with_its_budgets(start_opa: StartOpa, tmp_path: Path) -> None:
     revision = build_bundle(EXAMPLE, tmp_path / "bundle")
     told = status_beside(start_opa([tmp_path / "bundle"]), tmp_path)
     assert told.exit_code == 0, told.output
     assert f"version {revision.version}, revision {revision.revision}, USD" in told.output
-    rows = {line.split()[0]: line.split()[1:] for line in told.output.splitlines()[1:]}
-    assert rows["executor"][-1] == "100000"
-    assert rows.keys() == {"role", "executor", "executive"}
+    lines = [re.split(r" {2,}", line.strip()) for line in told.output.splitlines()[1:]]
+    assert lines == [
+        ["role", "tools", "patterns"],
+        ["executive", "2", "0"],
+        ["executor", "2", "1"],
+        ["budget, cents", "hour", "day", "month", "lifetime"],
+        ["tenant", "none", "none", "10000000", "none"],
+        ["each workflow", "none", "none", "none", "200000"],
+        ["role executive", "none", "1000000", "none", "none"],
+        ["role executor", "none", "100000", "none", "none"],
+        ["each agent of executor", "60000", "none", "none", "none"],
+    ]
 
 
 def test_an_opa_without_policy_or_none_at_all_is_said(start_opa: StartOpa, tmp_path: Path) -> None:

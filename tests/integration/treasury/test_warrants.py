@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from gateway.edge.warrants import Signer
+from schemas.decision import BUDGETS_MAX
 from schemas.ids import new_id
-from tests.fixtures.treasury import Spend, Treasury
+from tests.fixtures.treasury import DAY_BUDGET, Spend, Treasury
 
 pytestmark = pytest.mark.requirement("TRE-03")
 
@@ -32,6 +33,9 @@ def refused(answer: httpx.Response, why: str) -> None:
         ({"aud": "somebody-else"}, "not exact: aud"),
         ({"surprise": 1}, "not exact: surprise"),
         ({"ceiling_cents": "many"}, "ceiling_cents"),
+        ({"budgets": [DAY_BUDGET] * (BUDGETS_MAX + 1)}, "not exact: budgets"),
+        ({"budgets": [DAY_BUDGET | {"limit_cents": 2**53}]}, "not exact: budgets.0.limit_cents"),
+        ({"budgets": [DAY_BUDGET | {"key": "k" * 201}]}, "not exact: budgets.0.key"),
     ],
 )
 async def test_a_warrant_for_anything_else_is_refused(

@@ -18,12 +18,14 @@ from gateway.core.hold import (
 )
 from gateway.core.identify import Principal
 from gateway.errors import Denied
+from schemas.decision import BUDGETS_MAX
 from schemas.ids import new_id
 from schemas.warrant import Warrant, intent_sha256
 
 SCOUT = Principal(id="scout", role="executor", tenant="acme", method="api_key")
 PRICE = {"kind": "fixed", "fixed_cents": 5, "charged_on_error": False}
 BUDGET = {"key": "role:executor", "window": "day", "limit_cents": 100_000}
+MANY = [{**BUDGET, "key": f"role:{number}"} for number in range(BUDGETS_MAX + 1)]
 HOLD = {"ceiling_cents": 5, "budgets": [BUDGET], "price": PRICE, "charged_on_error": False}
 NEEDS_YES = {"code": "approval_required", "message": "above 50000"}
 SPEND = Spend(5, "USD", "tool_call", "bank", PRICE)
@@ -86,6 +88,13 @@ def test_a_hold_carries_policys_ceiling_and_budgets(judged: Verdict, expected: t
     )
 
 
+@pytest.mark.requirement("TRE-11")
+def test_a_warrant_carries_every_budget_in_policys_order() -> None:
+    hold = {"ceiling_cents": 5, "budgets": MANY[:BUDGETS_MAX]}
+    warrant = Warrant.model_validate(placing(INTENT, SCOUT, verdict(hold=hold), "d", "release") | TIMES)
+    assert [budget.model_dump() for budget in warrant.budgets] == hold["budgets"]
+
+
 @pytest.mark.requirement("TRE-05")
 def test_a_spend_without_a_daily_budget_is_just_allowed() -> None:
     judged = verdict(hold={"ceiling_cents": 5, "budgets": [{**BUDGET, "window": "month"}]})
@@ -108,6 +117,12 @@ def test_a_refusal_is_kept_with_its_reasons_and_holds_nothing() -> None:
         {"ceiling_cents": 4},
         {"ceiling_cents": "5x"},
         {"ceiling_cents": 5, "budgets": [{"key": "role:executor"}]},
+        {"ceiling_cents": 5, "budgets": [{**BUDGET, "key": ""}]},
+        {"ceiling_cents": 5, "budgets": [{**BUDGET, "key": "k" * 201}]},
+        {"ceiling_cents": 5, "budgets": [{**BUDGET, "window": "week"}]},
+        {"ceiling_cents": 5, "budgets": [{**BUDGET, "limit_cents": -1}]},
+        {"ceiling_cents": 5, "budgets": [{**BUDGET, "limit_cents": 2**53}]},
+        {"ceiling_cents": 5, "budgets": MANY},
         {"ceiling_cents": 5, "escrow": True},
     ],
 )

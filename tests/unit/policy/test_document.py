@@ -83,7 +83,7 @@ def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: st
         (f"{HEAD}  r: {{daily_budget_cents: -1}}", "daily_budget_cents: must be greater than or equal to 0"),
         (
             f"{HEAD}  r: {{budget: 1}}",
-            "4:7: roles.r.budget: unknown key; allowed here: daily_budget_cents,",
+            "4:7: roles.r.budget: unknown key; allowed here: budgets, daily_budget_cents,",
         ),
         (
             f"{HEAD}  r: {{}}\nspend_rules:\n  - {{name: x, condition: 'amount > 1', action: deny}}",
