@@ -46,12 +46,16 @@ class Crowd:
         self._coming = asyncio.create_task(self._come())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, failed: type[BaseException] | None, *_: object) -> None:
         self._coming.cancel()
+        if failed is not None:
+            for life in self._lives:
+                life.cancel()
         await asyncio.gather(self._coming, return_exceptions=True)
         await asyncio.gather(*self._lives, return_exceptions=True)
         await self.desk.aclose()
-        self.complain()
+        if failed is None:
+            self.complain()
 
     def __str__(self) -> str:
         """The counts, for the report of a drill."""

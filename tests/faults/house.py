@@ -77,8 +77,16 @@ class House:
     async def start(self, name: str) -> None:
         """Start it, again and again if need be, as whatever looks after a service does, until it is ready."""
         async with asyncio.timeout(UP_WITHIN_S):
-            while not await self._is_up(name):
+            while not await self.try_to_start(name):
                 await asyncio.sleep(0.02)
+
+    async def try_to_start(self, name: str) -> bool:
+        """Start it where it does not run; whether it is ready."""
+        child = self._child(name)
+        if child.process is None or child.code() is not None:
+            child = self._prepared(name)
+            child.start()
+        return await asyncio.to_thread(self._is_ready, name) and child.code() is None
 
     async def kill_and_start(self, name: str) -> None:
         """One round of a drill; "storage" is NATS with all that it kept."""
@@ -105,13 +113,6 @@ class House:
             return await verify(connection)
         finally:
             await connection.close()
-
-    async def _is_up(self, name: str) -> bool:
-        child = self._child(name)
-        if child.process is None or child.code() is not None:
-            child = self._prepared(name)
-            child.start()
-        return await asyncio.to_thread(self._is_ready, name) and child.code() is None
 
     def _is_ready(self, name: str) -> bool:
         match name:
