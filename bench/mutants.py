@@ -1,7 +1,8 @@
 """How many changes to treasury/core no test notices: `make mutants`.
 
 mutmut changes one thing at a time (a comparison, a number, a word, an argument) and runs the unit tests that
-touch it. What survives is listed, with its change, unless docs/mutants.md says why it cannot be noticed.
+touch it. What survives is listed by name, and `mutmut show NAME` has its change; docs/mutants.md says why it
+cannot be noticed.
 """
 
 import json

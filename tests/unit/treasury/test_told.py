@@ -7,7 +7,7 @@ import pytest
 from schemas.ids import new_id
 from tests.fixtures.commands import a_command, a_warrant, an_intent
 from treasury.core.authorization import HOLD
-from treasury.core.command import Authorize, Command, Declare, Expire, VoidHold
+from treasury.core.command import Asked, Authorize, Command, Declare, Expire, VoidHold
 from treasury.core.execution import HeldSpend
 from treasury.core.known import Held
 from treasury.core.lifecycle import IllegalTransition, lifecycle
@@ -55,6 +55,8 @@ def test_a_command_says_what_no_other_of_its_batch_may_touch() -> None:
         ("acme", "key", "k"),
     }
     assert a_command(VoidHold(ID), "k").alone() == {("acme", "hold", str(ID)), ("acme", "key", "k")}
+    asked = Asked("gateway", "acme", "scout", "correlation", "/v1/x", "k", "r")
+    assert Command.of(asked, VoidHold(ID)) == Command("acme", "correlation", VoidHold(ID), asked)
     assert Command("acme", "c", Expire(ID)).alone() == {("acme", "hold", str(ID))}
 
 
@@ -92,6 +94,7 @@ def test_money_is_written_exactly() -> None:
     written = [
         (1234, "USD", "12.34"),
         (-5, "USD", "-0.05"),
+        (0, "USD", "0.00"),
         (7, "JPY", "7"),
         (-7, "JPY", "-7"),
         (1, "BHD", "0.001"),

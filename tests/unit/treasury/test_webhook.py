@@ -79,6 +79,7 @@ def test_what_is_no_signature_is_refused(shown: str) -> None:
     ("shown", "told"),
     [
         (header("0" * 64), "the signature does not fit the body"),
+        (f"t={NOW_S}", "the signature header is not t=…,v1=…"),
         ("x" * 2_001, "the signature header is too long"),
         ("x" * 2_000, "the signature header is not t=…,v1=…"),
         (header(signature(at=1), at=1), "it was not signed within 300 s of now"),
