@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -41,6 +43,7 @@ class Crowd:
         self._workflows = [new_id() for _ in range(WORKFLOWS)]
         self._lives: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
+        self._resting = False
 
     async def __aenter__(self) -> Self:
         self._coming = asyncio.create_task(self._come())
@@ -78,6 +81,19 @@ class Crowd:
                 self.complain()
                 await asyncio.sleep(0.01)
 
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """Nobody new comes and all who are there come to their end, for as long as the block lasts."""
+        self._resting = True
+        try:
+            async with asyncio.timeout(GOES_ON_WITHIN_S):
+                while self._lives:
+                    self.complain()
+                    await asyncio.sleep(0.01)
+            yield
+        finally:
+            self._resting = False
+
     async def is_refused(self, times: int) -> None:
         """Wait until so many requests more have been refused or left without an answer."""
         wanted = self.desk.refused + times
@@ -92,6 +108,8 @@ class Crowd:
         while True:
             due_s += self._period_s
             await asyncio.sleep(max(0.0, due_s - loop.time()))
+            if self._resting:
+                continue
             if len(self._lives) >= UNDER_WAY_MAX:
                 self.left_out += 1
                 continue

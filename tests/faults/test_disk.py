@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 import pytest
 
-from tests.faults.books import check_all, check_nothing_lost
+from tests.faults.books import check_all
 from tests.faults.conftest import OpenHouse, Tell
 from tests.faults.crowd import Crowd
 from tests.faults.desk import Desk
@@ -48,7 +48,6 @@ async def test_a_full_disk_refuses_until_there_is_room(
         async with Crowd(Desk(house.gateway, house.port), PER_S) as crowd:
             for _ in range(ROUNDS):
                 await crowd.goes_on(PER_S // 4)
-                paid = dict(crowd.paid)
                 await asyncio.to_thread(fill, filler)
                 if full == "log":
                     await _leave_the_segment(house)
@@ -56,8 +55,8 @@ async def test_a_full_disk_refuses_until_there_is_room(
                 filler.unlink()
                 await house.start("postgres")
                 await crowd.goes_on(PER_S // 4)
-                await check_nothing_lost(house, paid)
-        await check_all(house, crowd)
+                async with crowd.at_rest():
+                    await check_all(house, crowd)
     tell(f"{ROUNDS} times no room for {full}: {crowd}")
 
 
@@ -74,7 +73,6 @@ async def test_a_disk_that_does_not_sync_acknowledges_nothing(
         async with Crowd(Desk(house.gateway, house.port), PER_S) as crowd:
             for _ in range(ROUNDS):
                 await crowd.goes_on(PER_S // 4)
-                paid = dict(crowd.paid)
                 faults.say(sync_fails=True)
                 await crowd.is_refused(REFUSED)
                 asked = crowd.asked.copy()
@@ -84,6 +82,6 @@ async def test_a_disk_that_does_not_sync_acknowledges_nothing(
                 faults.say()
                 await house.start("postgres")
                 await crowd.goes_on(PER_S // 4)
-                await check_nothing_lost(house, paid)
-        await check_all(house, crowd)
+                async with crowd.at_rest():
+                    await check_all(house, crowd)
     tell(f"{ROUNDS} times no sync: {crowd}")
