@@ -44,19 +44,21 @@ async def test_a_full_disk_refuses_until_there_is_room(
 ) -> None:
     """Where the log itself has no room, PostgreSQL ends within a commit; it is started again."""
     filler = disk / "filler"
-    async with open_house(place=disk / "postgres") as house:
-        async with Crowd(Desk(house.gateway, house.port), PER_S) as crowd:
-            for _ in range(ROUNDS):
-                await crowd.goes_on(PER_S // 4)
-                await asyncio.to_thread(fill, filler)
-                if full == "log":
-                    await _leave_the_segment(house)
-                await crowd.is_refused(REFUSED)
-                filler.unlink()
-                await house.start("postgres")
-                await crowd.goes_on(PER_S // 4)
-                async with crowd.at_rest():
-                    await check_all(house, crowd)
+    async with (
+        open_house(place=disk / "postgres") as house,
+        Crowd(Desk(house.gateway, house.port), PER_S) as crowd,
+    ):
+        for _ in range(ROUNDS):
+            await crowd.goes_on(PER_S // 4)
+            await asyncio.to_thread(fill, filler)
+            if full == "log":
+                await _leave_the_segment(house)
+            await crowd.is_refused(REFUSED)
+            filler.unlink()
+            await house.start("postgres")
+            await crowd.goes_on(PER_S // 4)
+            async with crowd.at_rest():
+                await check_all(house, crowd)
     tell(f"{ROUNDS} times no room for {full}: {crowd}")
 
 
@@ -69,19 +71,21 @@ async def _leave_the_segment(house: House) -> None:
 async def test_a_disk_that_does_not_sync_acknowledges_nothing(
     open_house: OpenHouse, faults: Faults, tell: Tell
 ) -> None:
-    async with open_house(environment=faults.environment) as house:
-        async with Crowd(Desk(house.gateway, house.port), PER_S) as crowd:
-            for _ in range(ROUNDS):
-                await crowd.goes_on(PER_S // 4)
-                faults.say(sync_fails=True)
-                await crowd.is_refused(REFUSED)
-                asked = crowd.asked.copy()
-                await house.try_to_start("postgres")
-                await crowd.is_refused(REFUSED)
-                assert crowd.asked == asked, "something was acknowledged that is not on the disk"
-                faults.say()
-                await house.start("postgres")
-                await crowd.goes_on(PER_S // 4)
-                async with crowd.at_rest():
-                    await check_all(house, crowd)
+    async with (
+        open_house(environment=faults.environment) as house,
+        Crowd(Desk(house.gateway, house.port), PER_S) as crowd,
+    ):
+        for _ in range(ROUNDS):
+            await crowd.goes_on(PER_S // 4)
+            faults.say(sync_fails=True)
+            await crowd.is_refused(REFUSED)
+            asked = crowd.asked.copy()
+            await house.try_to_start("postgres")
+            await crowd.is_refused(REFUSED)
+            assert crowd.asked == asked, "something was acknowledged that is not on the disk"
+            faults.say()
+            await house.start("postgres")
+            await crowd.goes_on(PER_S // 4)
+            async with crowd.at_rest():
+                await check_all(house, crowd)
     tell(f"{ROUNDS} times no sync: {crowd}")
