@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup opa demo test lint bench drills clean
+.PHONY: help setup opa demo test lint bench drills mutants clean
 
 # The first Python that is new enough and can make virtual environments; name another one with PYTHON=...
 # The system's own comes first: distributions build theirs with profiles, and a call costs a fifth less.
@@ -55,6 +55,9 @@ bench: opa ## the gateway beside Envoy with OPA, the ledger beside one transacti
 drills: opa ## the ledger through everything that may go wrong, at full length
 	TOLLHOUSE_DRILLS=1 $(BIN)/pytest tests/faults -q
 
+mutants: setup ## changes to the ledger's rules that no test notices, counted (some minutes)
+	$(BIN)/python bench/mutants.py
+
 clean: ## remove what the targets made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* htmlcov dist build mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

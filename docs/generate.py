@@ -1,4 +1,4 @@
-"""The pages of the reference that are made from the code: events.md and commands.md.
+"""The pages of the reference that are made from the code: events.md, commands.md and states.md.
 
 `python docs/generate.py` writes them. With `--check` nothing is written; the exit code says whether they are
 what the code says.
@@ -19,6 +19,11 @@ sys.path.insert(0, str(ROOT))
 from schemas.events.registry import SCHEMAS  # noqa: E402 - the checkout comes first
 from tollhouse.commands import build  # noqa: E402
 from tollhouse.services import SERVICES  # noqa: E402
+from treasury.core.authorization import AUTHORIZATION, HOLD  # noqa: E402
+from treasury.core.intent import INTENT  # noqa: E402
+from treasury.core.lifecycle import UNBORN, Lifecycle  # noqa: E402
+from treasury.core.resolution import BREAK  # noqa: E402
+from treasury.core.workflow import WORKFLOW  # noqa: E402
 
 REFERENCE: Final = ROOT / "docs" / "reference"
 COMMON: Final = "urn:tollhouse:schema:common:1#/$defs/"
@@ -50,6 +55,23 @@ COMMANDS: Final = f"""\
 `tollhouse COMMAND --help` says the same. Commands that need a running stack find it by its data folder. Exit
 code 0 means that it worked, 1 that it did not, 2 that it was called or configured wrongly.
 """
+
+STATES: Final = f"""\
+# States
+
+{MADE}
+
+What money goes through, and what is around it. Each drawing is one table: `treasury/core/` steps by it, and
+the database has the same rows (`treasury.transitions`) and refuses every other step, whoever asks. What makes
+a step is told in [the architecture](../architecture.md#the-path-of-money).
+"""
+TABLES: Final = (
+    (INTENT, "A declared spend. It stands where its latest authorization stands."),
+    (AUTHORIZATION, "Policy's word on a spend, and a person's where policy asks for one."),
+    (HOLD, "The money that an authorization keeps apart until it is paid or free again."),
+    (WORKFLOW, "What belongs together and may be stopped together. It spends only while it is active."),
+    (BREAK, "A line of a provider's statement and our books that do not agree."),
+)
 
 
 def events() -> str:
@@ -144,7 +166,25 @@ def _paragraphs(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {"events.md": events, "commands.md": commands}
+def states() -> str:
+    """The page of states: one drawing a table."""
+    return STATES + "".join(_drawing(table, told) for table, told in TABLES)
+
+
+def _drawing(table: Lifecycle, told: str) -> str:
+    """Mermaid's `[*]` is where something begins, and where it ends."""
+    steps = [(old, new) for old, news in table.moves.items() for new in sorted(news)]
+    ends = sorted({new for _, new in steps if not table.moves.get(new)})
+    arrows = [f"    {'[*]' if old == UNBORN else old} --> {new}\n" for old, new in steps]
+    arrows += [f"    {end} --> [*]\n" for end in ends]
+    return f"\n## {table.noun}\n\n{told}\n\n```mermaid\nstateDiagram-v2\n{''.join(arrows)}```\n"
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "events.md": events,
+    "commands.md": commands,
+    "states.md": states,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,17 +1,14 @@
 """What keeps `tollhouse up` from starting is told, and how to mend it; what comes later ends nothing."""
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.small_disk import file_system, fill
 from tests.fixtures.stack import alive, up, wait_for, write_config
 from tollhouse.local.ports import free_port
 
@@ -76,19 +73,6 @@ def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert "cannot be used: Not a directory" in told
 
 
-@contextlib.contextmanager
-def file_system(place: Path, size_mb: int) -> Iterator[None]:
-    """A small file system of its own there; where none can be mounted, what it shows is tested with less."""
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.requirement("OPS-01")
 def test_a_full_disk(tmp_path: Path) -> None:
     with file_system(tmp_path / "small", 1):
@@ -121,13 +105,3 @@ def test_a_disk_that_fills_up_ends_nothing_and_what_died_meanwhile_runs_again(tm
         )
         assert alive(stack.process.pid)
         assert all(alive(each) for each in json.loads(ready_file.read_text())["pids"].values())
-
-
-def fill(path: Path) -> None:
-    """Write until the disk takes no more."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 20))
-    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 10))

@@ -1,10 +1,6 @@
-"""The ledger against a model of it in plain Python, step by step: whatever is asked in whatever order.
-
-Short in `make test`; with TOLLHOUSE_DRILLS=1 as long as a drill should be.
-"""
+"""The ledger against a model of it in plain Python, step by step: whatever is asked in whatever order."""
 
 import asyncio
-import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -18,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from adapters.postgres import Database
 from schemas.ids import new_id
+from tests.faults.length import TIMEOUT_S, WHOLE
 from tests.fixtures.commands import a_command, a_warrant, an_intent
 from tests.fixtures.treasury import LedgerDatabase
 from treasury.core.authorization import Terms
@@ -49,8 +46,7 @@ pytestmark = [
     pytest.mark.requirement("TRE-13"),
 ]
 
-DRILL: Final = os.environ.get("TOLLHOUSE_DRILLS") == "1"
-EXAMPLES, STEPS = (200, 80) if DRILL else (8, 25)
+EXAMPLES, STEPS = (200, 80) if WHOLE else (8, 25)
 LIMITS: Final = {"role:executor": 1_000, "agent:scout": 600, "tenant": 1_500}
 Result = TypeVar("Result")
 
@@ -372,7 +368,7 @@ class Ledger(RuleBasedStateMachine):
         return self.runner.run(work)
 
 
-@pytest.mark.timeout(3_600 if DRILL else 120)
+@pytest.mark.timeout(TIMEOUT_S)
 async def test_the_ledger_is_what_the_model_says(ledger_database: LedgerDatabase) -> None:
     Ledger.admin_dsn, Ledger.service_dsn = ledger_database.admin, ledger_database.treasury
     machine = settings(

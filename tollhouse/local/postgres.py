@@ -2,6 +2,8 @@
 
 There is no Unix socket and no `trust`: every connection proves a password by SCRAM. A cluster is made beside
 its place and moved there when whole, so that an interrupted first start leaves nothing that looks like one.
+After a crash the server ends and is started by whoever looks after it: recovering by itself while its disk
+did not sync, it was seen to wait for ever, with the disk long in order again.
 """
 
 import asyncio
@@ -91,6 +93,7 @@ class Postgres:
             "password_encryption": "scram-sha-256",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            "restart_after_crash": "off",
             **self.settings,
         }
         pairs = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

@@ -290,13 +290,14 @@ SELECT
         CASE latest.status WHEN 'approved' THEN 'authorized' ELSE latest.status END, 'intent_created'
     ) AS expected
 FROM treasury.intents AS i
-LEFT JOIN LATERAL (
-    SELECT a.status
+LEFT JOIN (
+    SELECT DISTINCT ON (a.tenant_id, a.intent_id)
+        a.tenant_id,
+        a.intent_id,
+        a.status
     FROM treasury.authorizations AS a
-    WHERE a.tenant_id = i.tenant_id AND a.intent_id = i.id
-    ORDER BY a.created_at DESC, a.id DESC
-    LIMIT 1
-) AS latest ON TRUE
+    ORDER BY a.tenant_id ASC, a.intent_id ASC, a.created_at DESC, a.id DESC
+) AS latest ON i.tenant_id = latest.tenant_id AND i.id = latest.intent_id
 WHERE
     i.status <> coalesce(
         CASE latest.status WHEN 'approved' THEN 'authorized' ELSE latest.status END, 'intent_created'

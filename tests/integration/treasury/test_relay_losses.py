@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import orjson
 import pytest
 
-from adapters.nats import Bus, BusAddress, BusUnavailable
+from adapters.nats import Bus, BusUnavailable
 from adapters.postgres import Database
-from schemas.ids import new_id
-from tests.fixtures.bus import LossyBus
+from tests.fixtures.bus import LossyBus, make_streams, told
 from tests.fixtures.treasury import Spend, Treasury
 from treasury.config import RelaySettings
 from treasury.relay import Relay
@@ -52,28 +50,6 @@ async def relaying(
     yield task
     stop.set()
     await task
-
-
-async def make_streams(address: BusAddress) -> None:
-    bus = await Bus.connect(address)
-    await bus.ensure_streams()
-    await bus.close()
-
-
-async def told(bus: LossyBus, ids: set[str]) -> list[dict[str, Any]]:
-    """What the stream holds from its beginning, read until all of `ids` were there."""
-    reader = await Bus.connect(bus.address("control"))
-    found: list[dict[str, Any]] = []
-    try:
-        consumer = await reader.consumer(f"reader-{new_id()}")
-        async with asyncio.timeout(WITHIN_S):
-            while not ids <= {event["event_id"] for event in found}:
-                messages = await consumer.fetch(256, 0.1)
-                found += [orjson.loads(message.data) for message in messages]
-                await consumer.acknowledge(messages)
-    finally:
-        await reader.close()
-    return found
 
 
 async def outbox(treasury: Treasury) -> list[str]:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from tests.fixtures.treasury import OPERATOR_TOKEN, Spend, Treasury
+from tests.fixtures.treasury import OPERATOR_TOKEN, LedgerDatabase, Spend, Treasury
 from tollhouse.ledger_commands import ledger_app
 from tollhouse.local.data import LOCK, Lock
 from tollhouse.local.ready_file import READY_FILE
@@ -167,3 +167,16 @@ def test_without_a_ledger_they_say_so(tmp_path: Path) -> None:
     assert (code, "no stack is running" in text) == (2, True)
     code, text = told("verify", "--dsn", "postgresql://nobody@127.0.0.1:1/x")
     assert (code, "cannot be reached" in text) == (2, True)
+
+
+async def test_no_check_reads_a_table_anew_for_each_row_of_another(ledger_database: LedgerDatabase) -> None:
+    """The planner knows the tables from when they were empty, as in a ledger that grew up fast."""
+    connection = await asyncpg.connect(ledger_database.admin)
+    await connection.execute("ANALYZE; LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0")
+    plans: list[str] = []
+    connection.add_log_listener(lambda _, message: plans.append(str(message.as_dict()["message"])))
+    await connection.execute("SET client_min_messages = log")
+    assert await verify(connection) == []
+    await connection.close()
+    assert len([plan for plan in plans if "plan:" in plan]) >= len(CHECKS)
+    assert [plan for plan in plans if "Nested Loop" in plan] == []

@@ -1,5 +1,6 @@
 """Budgets: decided in the order of arrival, never above their limit."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -45,6 +46,25 @@ charges = st.lists(
 def test_windows_begin_in_utc(window: str, start: datetime) -> None:
     assert window_start(window, AT) == start
     assert window_start(window, AT.astimezone(timezone(timedelta(hours=11)))) == start
+
+
+def test_windows_do_not_follow_the_machines_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        assert window_start("hour", AT) == datetime(2026, 3, 14, 15, tzinfo=UTC)
+        assert window_start("day", AT) == datetime(2026, 3, 14, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_last_cent_may_be_held_and_what_was_topped_up_is_room() -> None:
+    state = BudgetState(100, held_cents=30, captured_cents=20, topped_up_cents=7)
+    assert state.room_cents() == 57
+    (lacking,), after = place({IDS[0]: state}, [Charge(57, {IDS[0]: 100})])
+    assert (lacking, after[IDS[0]].held_cents) == (None, 87)
+    assert place(after, [Charge(1, {IDS[0]: 100})])[0] == [IDS[0]]
 
 
 @given(charges)

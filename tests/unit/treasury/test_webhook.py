@@ -75,6 +75,28 @@ def test_what_is_no_signature_is_refused(shown: str) -> None:
     assert refusal(shown) == "signature_invalid"
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        (header("0" * 64), "the signature does not fit the body"),
+        (f"t={NOW_S}", "the signature header is not t=…,v1=…"),
+        ("x" * 2_001, "the signature header is too long"),
+        ("x" * 2_000, "the signature header is not t=…,v1=…"),
+        (header(signature(at=1), at=1), "it was not signed within 300 s of now"),
+    ],
+)
+def test_a_refusal_tells_why(shown: str, told: str) -> None:
+    with pytest.raises(NotAuthorized) as refused:
+        check(shown, BODY, [NEW], NOW_S, 300)
+    assert refused.value.detail == told
+
+
+def test_a_header_as_long_as_may_be_is_read() -> None:
+    long = header(*[signature()] * 10)
+    assert refusal(long + "," + "x" * (1_999 - len(long))) is None
+    assert refusal(header(signature()) + ",v1=a=b") is None
+
+
 @given(st.binary().filter(lambda body: body != BODY))
 def test_an_edited_body_is_refused(body: bytes) -> None:
     assert refusal(header(signature()), body) == "signature_invalid"
