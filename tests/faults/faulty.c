@@ -19,6 +19,19 @@ struct faults {
 
 static const volatile struct faults none, *faults = &none;
 
+static int (*real_fsync)(int);
+static int (*real_fdatasync)(int);
+static int (*real_clock_gettime)(clockid_t, struct timespec *);
+static int (*real_gettimeofday)(struct timeval *, void *);
+
+/* Looked up before there is a second thread: the loader's lock may be held by one that loads a library. */
+__attribute__((constructor)) static void look_up(void) {
+    real_fsync = dlsym(RTLD_NEXT, "fsync");
+    real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    real_gettimeofday = dlsym(RTLD_NEXT, "gettimeofday");
+}
+
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("DRILL_FAULTS");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -36,26 +49,30 @@ static int failed(void) {
 }
 
 int fsync(int file) {
-    int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
-    return faults->sync_fails ? failed() : real(file);
+    if (!real_fsync)
+        look_up();
+    return faults->sync_fails ? failed() : real_fsync(file);
 }
 
 int fdatasync(int file) {
-    int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync");
-    return faults->sync_fails ? failed() : real(file);
+    if (!real_fdatasync)
+        look_up();
+    return faults->sync_fails ? failed() : real_fdatasync(file);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
-    int code = real(clock, now);
+    if (!real_clock_gettime)
+        look_up();
+    int code = real_clock_gettime(clock, now);
     if (code == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += faults->clock_off_s;
     return code;
 }
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-    int (*real)(struct timeval *, void *) = dlsym(RTLD_NEXT, "gettimeofday");
-    int code = real(now, zone);
+    if (!real_gettimeofday)
+        look_up();
+    int code = real_gettimeofday(now, zone);
     if (code == 0)
         now->tv_sec += faults->clock_off_s;
     return code;
