@@ -32,3 +32,12 @@ async def finished(name: str, work: Callable[[], Awaitable[object]], pause_s: fl
         else:
             return
         await asyncio.sleep(pause_s)
+
+
+async def rest(stopping: asyncio.Event, seconds: float) -> None:
+    """Let so much time pass, or less where `stopping` is set meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return

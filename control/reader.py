@@ -22,6 +22,7 @@ import asyncpg
 import orjson
 from nats.aio.msg import Msg
 
+from adapters.background import rest
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusUnavailable, Consumer, StreamLimits
 from adapters.opa import OpaUnavailable
@@ -163,7 +164,7 @@ class Reader:
             return
         last = max(message.metadata.sequence.stream for message in messages)
         while not self._stopping.is_set() and await self._bus.acknowledged(self._after) < last:
-            await self._pause(_BEHIND_S)
+            await rest(self._stopping, _BEHIND_S)
 
     async def _is_another_stream(self) -> bool:
         assert self._bus is not None, "there was a stream, so there is a bus"
@@ -217,7 +218,7 @@ class Reader:
                     why = f"failed {attempt} times: {type(error).__name__}: {error}"
                     await self._bury(letter.message, why)
                     return
-                await self._pause()
+                await rest(self._stopping, self._pace.retry_s)
             else:
                 self._meter.taken.count(self._handler.durable, letter.event["event_type"])
                 return
@@ -230,14 +231,7 @@ class Reader:
 
     async def _wait(self, away: Exception) -> None:
         _log.warning("reading_waits", reader=self._handler.durable, why=str(away))
-        await self._pause()
-
-    async def _pause(self, seconds: float | None = None) -> None:
-        try:
-            async with asyncio.timeout(self._pace.retry_s if seconds is None else seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        await rest(self._stopping, self._pace.retry_s)
 
 
 def _is_the_events_fault(error: Exception) -> bool:

@@ -7,6 +7,7 @@ process, like a reader's death.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from adapters.background import rest
 from adapters.nats import BusUnavailable
 from adapters.opa import OpaUnavailable
 from adapters.postgres import DatabaseUnavailable
@@ -49,8 +50,4 @@ class Rounds:
             await self._work()
         except (BusUnavailable, DatabaseUnavailable, OpaUnavailable) as away:
             _log.warning("rounds_wait", work=self._name, why=str(away))
-        try:
-            async with asyncio.timeout(self._pause_s):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        await rest(self._stopping, self._pause_s)

@@ -27,7 +27,7 @@ from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, moment
 PRUNE_MAX: Final = 32
 LAYOUT: Final = 2
 PROBE_BYTES: Final = 32_768
-_BUSY_TIMEOUT_S: Final = 5.0
+BUSY_TIMEOUT_S: Final = 5.0
 OLD: Final = f"""max(written_ms) < :before_ms
 AND (:unshipped_too OR max(seq * {RECORDS_MAX} + size - 1) <= (SELECT seq FROM shipped))"""  # noqa: S608
 """Of all blocks of a moment: none has to be kept."""
@@ -234,7 +234,7 @@ class JournalFile:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             connection = sqlite3.connect(
-                self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
                 _require_layout(connection, self._path)

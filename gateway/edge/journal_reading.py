@@ -14,11 +14,10 @@ from adapters.stream_position import StreamPosition
 from gateway.core.record import event_of, goes_on
 from gateway.core.settle import Settlement
 from gateway.edge.journal_blocks import MOMENT_MS, block_of, moment, records
-from gateway.edge.journal_file import OLD
+from gateway.edge.journal_file import BUSY_TIMEOUT_S, OLD
 from schemas.ids import derived_id
 
 MOMENTS_MAX: Final = 1_000
-_BUSY_TIMEOUT_S: Final = 5.0
 
 
 class Row(NamedTuple):
@@ -124,4 +123,4 @@ def _row(seq: int, line: bytes) -> Row:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)

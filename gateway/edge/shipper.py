@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from adapters.background import rest
 from adapters.metrics import Metrics
 from adapters.nats import Bus, BusUnavailable
 from adapters.stream_position import StreamPosition
@@ -92,7 +93,7 @@ class Shipper:
             last_round = False
             while not last_round:
                 last_round = self._stopping.is_set()
-                await self._pause(await self._round())
+                await rest(self._stopping, await self._round())
         finally:
             if self._bus is not None:
                 await self._bus.close()
@@ -111,13 +112,6 @@ class Shipper:
             _log.exception("shipping_broke")
             return self._pace.retry_s
         return self._pace.idle_s
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
     async def _look(self, bus: Bus) -> StreamPosition:
         """Where the stream stands; what it may lack is unshipped again."""

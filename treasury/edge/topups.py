@@ -1,7 +1,7 @@
 """Crediting a top-up in one commit: the entry, the budget's room, the event. A payment credits once."""
 
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -87,18 +87,24 @@ async def _credit(connection: Connection, top_up: TopUp, low_percent: int, corre
         budget.window,
         budget.window_start,
     )
-    payload = {
+    told = Told(top_up.tenant, top_up.workflow_id, correlation_id, at)
+    await tell(connection, told, "treasury.topped_up", _event(top_up, budget, top_up_id, entry_id, raised))
+    return top_up_id
+
+
+def _event(
+    top_up: TopUp, budget: BudgetId, top_up_id: UUID, entry_id: UUID, raised: asyncpg.Record
+) -> dict[str, Any]:
+    """What is told; `raised` has the budget's balance after it."""
+    return {
         "top_up_id": str(top_up_id),
         "provider": top_up.provider,
         "provider_event_id": top_up.event_id,
         "reference": top_up.reference,
         "budget_key": budget.key,
         "budget_window": budget.window,
-        "amount_cents": money.amount_cents,
-        "currency": money.currency,
+        "amount_cents": top_up.money.amount_cents,
+        "currency": top_up.money.currency,
         "balance_cents": int(raised["balance_cents"]),
         "journal_entry_id": str(entry_id),
     }
-    told = Told(top_up.tenant, top_up.workflow_id, correlation_id, at)
-    await tell(connection, told, "treasury.topped_up", payload)
-    return top_up_id

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.background import finished, unending
+from adapters.background import finished, rest, unending
 
 pytestmark = pytest.mark.requirement("GW-19")
 
@@ -42,3 +42,11 @@ async def test_work_that_is_done_once_is_begun_again_only_where_it_broke() -> No
     async with asyncio.timeout(10):
         await finished("work", work, 0)
     assert begun == 2
+
+
+async def test_a_rest_ends_with_its_time_or_when_everything_does() -> None:
+    stopping = asyncio.Event()
+    await rest(stopping, 0)
+    stopping.set()
+    async with asyncio.timeout(10):
+        await rest(stopping, 3_600)
