@@ -33,10 +33,13 @@ def control(drill: Drill) -> Any:
         yield client
 
 
+def clerk(drill: Drill) -> dict[str, str]:
+    """The headers of an agent that no other test has refused anything: that would open cases too."""
+    return {"Authorization": f"Bearer {drill.ready['agents']['clerk']}"}
+
+
 def spend(drill: Drill, act: str, document: dict[str, Any]) -> httpx.Response:
-    """Asked by an agent that no other test refuses anything: a case is of its agent, too."""
-    headers = {"Authorization": f"Bearer {drill.ready['agents']['clerk']}"}
-    return drill.client.post(f"/api/treasury/{act}", json=document, headers=headers)
+    return drill.client.post(f"/api/treasury/{act}", json=document, headers=clerk(drill))
 
 
 @pytest.mark.requirement("CMP-01")
@@ -87,7 +90,7 @@ def test_a_suspended_workflow_spends_nothing(drill: Drill, control: httpx.Client
         spend(drill, "authorize", asked(workflow_id, 1) | {"policy_version": "1.0"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "workflow_suspended")
-    seen = drill.client.get(f"/api/treasury/workflows/{workflow_id}").json()
+    seen = drill.client.get(f"/api/treasury/workflows/{workflow_id}", headers=clerk(drill)).json()
     assert (seen["status"], seen["budget"]) == ("suspended", budget)
     assert control.post(f"/v1/workflows/{workflow_id}/resume").json()["status"] == "active"
     assert spend(drill, "execute", execution).status_code == 200
