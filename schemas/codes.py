@@ -16,6 +16,7 @@ STATUS: Final[dict[str, int]] = {
     "spend_not_allowed": 403,
     "purpose_not_registered": 403,
     "payee_not_allowed": 403,
+    "recipient_not_allowed": 403,
     "currency_not_allowed": 403,
     "budget_exceeded": 403,
     "call_unpriceable": 403,

@@ -32,7 +32,8 @@ class Warrant(BaseModel):
     permit), pending (hold and wait for a person of `approval_role`), denied (keep the refusal; no
     money moves). `unsettled` tells how a hold ends that nobody settled in time: `release` for spends
     that the treasury itself would execute, `unknown` for paid calls whose upstream may have acted.
-    `ceiling_cents` bounds what is authorized (a spend above it is denied) or what one execution captures.
+    `ceiling_cents` bounds what is authorized (a spend above it is denied) or what one execution captures;
+    `recipient_account` is the one account that this execution may credit.
     `budgets` and `unsettled` matter to `authorize` alone; `execute` wants the verdict approved.
     """
 
@@ -52,6 +53,7 @@ class Warrant(BaseModel):
     verdict: Verdict
     reasons: tuple[Reason, ...] = ()
     ceiling_cents: int = 0
+    recipient_account: str | None = None
     currency: str
     budgets: Budgets = ()
     approval_role: str | None = None

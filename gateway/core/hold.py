@@ -111,19 +111,25 @@ def placing(
     }
 
 
-def settling(
-    act: Literal["execute", "void"],
+def executing(
     intent: Intent,
     principal: Principal,
     verdict: Verdict,
     decision_id: str,
     amount_cents: int,
+    recipient_account: str,
 ) -> dict[str, Any]:
-    """The claims that end an authorized spend: execute at most `amount_cents` of it, or void it."""
-    return _claims(act, intent, principal, verdict, decision_id) | {
+    """The claims that capture at most `amount_cents` of an authorized spend, to that account."""
+    return _claims("execute", intent, principal, verdict, decision_id) | {
         "verdict": "approved",
         "ceiling_cents": amount_cents,
+        "recipient_account": recipient_account,
     }
+
+
+def voiding(intent: Intent, principal: Principal, verdict: Verdict, decision_id: str) -> dict[str, Any]:
+    """The claims that release what is held for a spend."""
+    return _claims("void", intent, principal, verdict, decision_id) | {"verdict": "approved"}
 
 
 def _claims(

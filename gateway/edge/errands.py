@@ -18,7 +18,7 @@ from typing import Any
 from gateway.core.classify import Call
 from gateway.core.decide import Spend
 from gateway.core.execute import check_executable
-from gateway.core.hold import Intent, placing, refuse_paid_call, settling
+from gateway.core.hold import Intent, executing, placing, refuse_paid_call, voiding
 from gateway.core.identify import Principal
 from gateway.core.permit import Permit
 from gateway.edge.spend_requests import checked
@@ -127,12 +127,13 @@ class Errands:
             amount_cents = check_executable(intent, authorization, request.amount_cents)
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
-            claims = settling(
-                "execute", intent, asked.principal, permit.verdict, permit.decision_id, amount_cents
+            account = request.recipient_account
+            claims = executing(
+                intent, asked.principal, permit.verdict, permit.decision_id, amount_cents, account
             )
             document: dict[str, Any] = {
                 "intent_id": intent.id,
-                "recipient_account": request.recipient_account,
+                "recipient_account": account,
                 "warrant": self._signer.sign(claims),
             }
             if request.amount_cents is not None:
@@ -148,7 +149,7 @@ class Errands:
             refuse_paid_call(authorization)
 
         async def pass_on(permit: Permit) -> dict[str, Any]:
-            claims = settling("void", intent, asked.principal, permit.verdict, permit.decision_id, 0)
+            claims = voiding(intent, asked.principal, permit.verdict, permit.decision_id)
             document = {"intent_id": intent.id, "warrant": self._signer.sign(claims)}
             return await self._treasury.write(asked.asker, "/v1/voids", document, asked.once)
 

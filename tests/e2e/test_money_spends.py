@@ -130,6 +130,18 @@ async def test_nothing_is_executed_without_an_authorization(road: Tollroad) -> N
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.requirement("POL-03")
+async def test_who_was_judged_is_who_is_credited(road: Tollroad) -> None:
+    intent_id = (await authorized(road, 300))["intent_id"]
+    for account in ("vendor-y", "scout:pocket", "vendor-", "vendor-xx"):
+        answer = await road.spend("execute", {"intent_id": intent_id, "recipient_account": account})
+        assert (answer.status_code, answer.json()["code"]) == (403, "recipient_not_allowed")
+        assert answer.json()["decision_id"]
+    assert await road.holds() == [("placed", 300)]
+    answer = await road.spend("execute", {"intent_id": intent_id, "recipient_account": "vendor-x"})
+    assert answer.status_code == 200
+
+
 @pytest.mark.requirement("TRE-04")
 async def test_parts_add_up_to_at_most_the_ceiling(road: Tollroad) -> None:
     authorization = await authorized(road, 300)

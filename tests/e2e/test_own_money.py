@@ -10,7 +10,7 @@ from tests.fixtures.tollroad import Tollroad
 pytestmark = [pytest.mark.requirement("SEC-03"), pytest.mark.requirement("TRE-20")]
 
 RIVAL = "rival-key"
-LISTS = ("holds", "budgets", "accounts/tool/statement", "accounts/vendor:1/statement", "trial-balance")
+LISTS = ("holds", "budgets", "accounts/tool/statement", "accounts/vendor-1/statement", "trial-balance")
 
 
 async def spend(road: Tollroad, workflow: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ async def spend(road: Tollroad, workflow: str) -> dict[str, Any]:
     }
     authorized = (await road.spend("authorize", order, key=RIVAL)).json()
     executed = await road.spend(
-        "execute", {"intent_id": authorized["intent_id"], "recipient_account": "vendor:1"}, key=RIVAL
+        "execute", {"intent_id": authorized["intent_id"], "recipient_account": "vendor-1"}, key=RIVAL
     )
     assert executed.status_code == 200, executed.text
     return dict(authorized)

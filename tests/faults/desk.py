@@ -53,9 +53,10 @@ class Desk:
         return "/v1/spends", {"intent": spend.document(), "warrant": warrant}
 
     def execute(self, spend: Spend, amount_cents: int) -> tuple[str, dict[str, Any]]:
-        warrant = self._client.signer.sign(self._client.claims(spend, "execute"))
-        body = {"intent_id": spend.id, "recipient_account": "vendor:1", "amount_cents": amount_cents}
-        return "/v1/executions", body | {"warrant": warrant}
+        to = {"recipient_account": "vendor:1"}
+        warrant = self._client.signer.sign(self._client.claims(spend, "execute", **to))
+        body = {"intent_id": spend.id, "amount_cents": amount_cents, "warrant": warrant}
+        return "/v1/executions", body | to
 
     def void(self, spend: Spend) -> tuple[str, dict[str, Any]]:
         warrant = self._client.signer.sign(self._client.claims(spend, "void"))

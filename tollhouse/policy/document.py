@@ -24,12 +24,20 @@ _PRICE_FORMS: Final = (
     {"argument"},
     {"argument", "currency"},
 )
+PAYEE: Final = "{payee}"
+_ACCOUNTS: Final = re.compile(r"[A-Za-z0-9._:@/*-]*")
 _GLOB_MAGIC: Final = re.compile(r"[?\[\]{}\\]")
 
 
 def _glob(text: str) -> str:
     if "*" in text and (odd := _GLOB_MAGIC.search(text)):
         raise ValueError(f"a pattern knows only *, not {odd[0]}")
+    return text
+
+
+def _accounts(text: str) -> str:
+    if not _ACCOUNTS.fullmatch(text.replace(PAYEE, "")):
+        raise ValueError(f"an account has letters, digits and ._:@/-, a pattern also * and {PAYEE}")
     return text
 
 
@@ -47,6 +55,7 @@ def _action(text: str) -> str:
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Pattern = Annotated[Name, AfterValidator(_glob)]
+Recipient = Annotated[Name, AfterValidator(_accounts)]
 PositiveCents = Annotated[int, Field(ge=1, le=AMOUNT_CENTS_MAX)]
 
 
@@ -107,10 +116,14 @@ class RateLimits(_Part):
 
 
 class SpendSection(_Part):
-    """What a role may spend on, to whom, and how much at once. Without `payees` it may pay anybody."""
+    """What a role may spend on, to whom, and how much at once.
+
+    Without `payees` it may pay anybody; without `recipients` it may credit any account.
+    """
 
     purposes: list[Name]
     payees: list[Pattern] | None = None
+    recipients: list[Recipient] | None = None
     ceiling_cents: PositiveCents | None = None
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from tollhouse.policy.argument_rule import ArgumentRule
-from tollhouse.policy.document import PolicyDocument, Role, Tool
+from tollhouse.policy.document import PAYEE, PolicyDocument, Role, Tool
 from tollhouse.problems import Problem
 from tollhouse.yaml_reader import Document
 
@@ -19,18 +19,30 @@ WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 
 
 def warnings_of(source: Document, policy: PolicyDocument) -> list[Problem]:
-    """All of them, each at the tool that it is about, in the order of the document."""
-    return [
-        source.problem(("roles", name, "tools", position), told)
-        for name, role in policy.roles.items()
-        for position, tool in enumerate(role.tools)
-        for told in (*_grants_all(name, tool), *_escapable(role, tool), *_never_priced(tool))
-    ]
+    """All of them, each at the tool or the spend section that it is about, role by role."""
+    return [warning for name, role in policy.roles.items() for warning in _of(name, role, source)]
+
+
+def _of(name: str, role: Role, source: Document) -> Iterator[Problem]:
+    for position, tool in enumerate(role.tools):
+        for told in (*_grants_all(name, tool), *_escapable(role, tool), *_never_priced(tool)):
+            yield source.problem(("roles", name, "tools", position), told)
+    for told in _credits_anybody(name, role):
+        yield source.problem(("roles", name, "spend"), told)
 
 
 def _grants_all(role: str, tool: Tool) -> Iterator[str]:
     if tool.name == "*":
         yield f"* grants every tool of every server to {role}"
+
+
+def _credits_anybody(name: str, role: Role) -> Iterator[str]:
+    """Who may be paid is bound, and which account is credited is not."""
+    if role.spend and role.spend.payees and role.spend.recipients is None:
+        yield (
+            f"payees binds whom {name} may name, and any account may be credited for it:"
+            f" say which with recipients, such as [{PAYEE}] for an account of the payee's name"
+        )
 
 
 def _escapable(role: Role, tool: Tool) -> Iterator[str]:

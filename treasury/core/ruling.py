@@ -168,6 +168,8 @@ def _wanted(warrant: Warrant, intent: Intent, known: Known, *, declares: bool) -
 
 
 def _execute(act: Execute, known: Known, at: datetime) -> Captured:
+    if act.warrant.recipient_account != act.recipient_account:
+        raise NotAuthorized(word.CODE, "the warrant was refused: it is for another account")
     held = _held(known)
     _workflow(known).refuse_unless_active()
     if act.warrant.verdict != "approved":

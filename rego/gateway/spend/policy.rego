@@ -44,6 +44,7 @@ request_permitted(call) if {
 	_may_request(call)
 	_is_for_a_purpose(call)
 	_may_be_paid(call)
+	_may_receive(call)
 	_money_is_within(call)
 }
 
@@ -119,6 +120,25 @@ refusals contains reason if {
 	reason := {
 		"code": "payee_not_allowed",
 		"message": sprintf("payee must match one of %v", [concat(", ", object.get(_section(input), "payees", []))]),
+	}
+}
+
+# METADATA
+# title: Recipients
+# description: |
+#   What is executed goes to an account that the role may credit; a role without a list may credit any. In a pattern
+#   {payee} stands for the payee that was declared, so that the one cannot be named and the other be paid.
+# custom:
+#   code: recipient_not_allowed
+refusals contains reason if {
+	_executes(input)
+	not _may_receive(input)
+	reason := {
+		"code": "recipient_not_allowed",
+		"message": sprintf(
+			"recipient_account must match one of %v",
+			[concat(", ", object.get(_section(input), "recipients", []))],
+		),
 	}
 }
 
@@ -248,6 +268,8 @@ _voids(call) if call.action.name == "treasury.void"
 
 _declares(call) if call.action.name == "treasury.create_intent"
 
+_executes(call) if call.action.name == "treasury.execute"
+
 _has_amount(call) if {
 	amount_cents := call.spend.amount_cents
 	is_number(amount_cents)
@@ -279,9 +301,33 @@ _may_be_paid(call) if {
 	not section.payees
 }
 
+_may_be_paid(call) if call.spend.payee in _section(call).payees
+
 _may_be_paid(call) if {
 	some payee in _section(call).payees
+	contains(payee, "*")
 	glob.match(payee, null, call.spend.payee)
+}
+
+_may_receive(call) if not _executes(call)
+
+_may_receive(call) if {
+	section := _section(call)
+	not section.recipients
+}
+
+_may_receive(call) if {
+	some recipient in _section(call).recipients
+	not contains(recipient, "{payee}")
+	glob.match(recipient, null, call.action.arguments.recipient_account)
+}
+
+_may_receive(call) if {
+	payee := call.spend.payee
+	payee != ""
+	some recipient in _section(call).recipients
+	named := replace(recipient, "{payee}", glob.quote_meta(payee))
+	glob.match(named, null, call.action.arguments.recipient_account)
 }
 
 # All the limits that concern the call, the narrowest first: of the agent and its role, of its workflow and tenant.

@@ -49,9 +49,10 @@ judged_by(condition, document) := [found |
 test_a_spend_within_its_section if codes(request) == set()
 
 test_every_action_of_the_treasury if {
-	every name in ["create_intent", "authorize", "execute", "void"] {
+	every name in ["create_intent", "authorize", "void"] {
 		codes(saying({"action": {"name": sprintf("treasury.%s", [name])}})) == set()
 	}
+	codes(executing("ACC-vendor-a", "vendor-a")) == set()
 	codes(saying({"action": {"name": "treasury.print"}})) == {"spend_not_allowed"}
 	codes(without(request, "/action/name")) == {"spend_not_allowed"}
 }
@@ -93,6 +94,47 @@ test_payees if {
 
 test_a_role_without_payees_may_pay_anybody if {
 	codes(saying({"principal": {"role": "executive"}, "spend": {"payee": "", "purpose": "payout_vendor"}})) == set()
+}
+
+executing(account, payee) := saying({
+	"action": {"name": "treasury.execute", "arguments": {"recipient_account": account}},
+	"spend": {"payee": payee},
+})
+
+test_recipients if {
+	codes(executing("bank:7", "vendor-a")) == set()
+	every account in ["ACC-vendor-b", "ACC-vendor-", "ACC-vendor-a2", "XACC-vendor-a", "bank", "ACC-{payee}", 7, null] {
+		codes(executing(account, "vendor-a")) == {"recipient_not_allowed"}
+	}
+	codes(saying({"action": {"name": "treasury.execute"}})) == {"recipient_not_allowed"}
+}
+
+test_a_payee_is_no_pattern_of_accounts if {
+	codes(executing("ACC-vendor-*", "vendor-*")) == set()
+	codes(executing("ACC-vendor-7", "vendor-*")) == {"recipient_not_allowed"}
+	codes(executing("ACC-vendor-b", "vendor-{b,c}")) == {"recipient_not_allowed"}
+}
+
+test_without_a_payee_no_account_is_named_by_it if {
+	named := {"purposes": ["api_call"], "recipients": ["*{payee}"]}
+	nameless := codes(executing("ACC-7", "")) with data.gateway.roles.executor.spend as named
+	nameless == {"recipient_not_allowed"}
+	missing := codes(without(executing("ACC-7", ""), "/spend/payee")) with data.gateway.roles.executor.spend as named
+	missing == {"recipient_not_allowed"}
+}
+
+test_a_role_without_recipients_may_credit_any_account if {
+	anywhere := {"purposes": ["api_call"]}
+	credited := codes(executing("own:pocket", "vendor-a")) with data.gateway.roles.executor.spend as anywhere
+	credited == set()
+}
+
+test_a_payee_without_a_star_is_just_itself if {
+	one := {"purposes": ["api_call"], "payees": ["vendor?[1]"]}
+	itself := codes(saying({"spend": {"payee": "vendor?[1]"}})) with data.gateway.roles.executor.spend as one
+	itself == set()
+	other := codes(saying({"spend": {"payee": "vendor-1"}})) with data.gateway.roles.executor.spend as one
+	other == {"payee_not_allowed"}
 }
 
 test_ceiling if {

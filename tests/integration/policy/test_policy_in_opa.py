@@ -28,7 +28,7 @@ roles:
         price: {argument: amount, currency: USD}
       - {name: bank.close, arguments: {why: {enum: [a, b]}}, approval: executive}
     daily_budget_cents: 100000
-    spend: {purposes: [payout], payees: ["vendor-*"], ceiling_cents: 100000}
+    spend: {purposes: [payout], payees: ["vendor-*"], recipients: ["ACC-{payee}"], ceiling_cents: 100000}
   executive: {tools: [approve_spend]}
 spend_rules:
   - {name: large, condition: "amount_cents > 50000", action: require_executive_approval}
@@ -96,7 +96,9 @@ def call(
 
 
 def spend(act: str = "authorize", cents: int = 500, **said: Any) -> dict[str, Any]:
-    return call(f"treasury.{act}", {}, cents=cents, **{"purpose": "payout", "payee": "vendor-a", **said})
+    account = said.pop("account", "ACC-vendor-a")
+    body = {"recipient_account": account} if act == "execute" else {}
+    return call(f"treasury.{act}", body, cents=cents, **{"purpose": "payout", "payee": "vendor-a", **said})
 
 
 GOOD = {"amount": 5, "account": "ACC-1"}
@@ -111,6 +113,7 @@ REFUSED = {
     "free": (call("search.x", {}, cents=5), "call_unpriceable"),
     "purpose": (spend(purpose="gifts"), "purpose_not_registered"),
     "payee": (spend(payee="friend"), "payee_not_allowed"),
+    "recipient": (spend("execute", account="ACC-vendor-b"), "recipient_not_allowed"),
     "currency": (spend(currency="EUR"), "currency_not_allowed"),
     "ceiling": (spend(cents=100001), "spend_exceeds_ceiling"),
     "rule": (spend(payee="vendor-x", at=NIGHT), "spend_not_allowed"),

@@ -46,6 +46,16 @@ async def test_a_warrant_for_anything_else_is_refused(
     assert await treasury_service.sql("SELECT 1 FROM treasury.idempotency") == []
 
 
+@pytest.mark.parametrize("named", ["vendor:2", None])
+async def test_a_warrant_credits_the_account_that_was_judged_alone(
+    treasury_service: Treasury, named: str | None
+) -> None:
+    spend = Spend()
+    await treasury_service.gateway.spend(spend)
+    refused(await treasury_service.gateway.execute(spend, recipient_account=named), "another account")
+    assert await treasury_service.sql("SELECT 1 FROM treasury.executions") == []
+
+
 @pytest.mark.parametrize(("shift_s", "why"), [(-120, "expired"), (60, "not good yet")])
 async def test_a_warrant_is_good_in_its_time_alone(
     treasury_service: Treasury, shift_s: int, why: str

@@ -10,11 +10,12 @@ from gateway.core.hold import (
     Intent,
     agrees,
     charged_on_error,
+    executing,
     placing,
     refuse_paid_call,
-    settling,
     stance,
     standing_workflow,
+    voiding,
 )
 from gateway.core.identify import Principal
 from gateway.errors import Denied
@@ -133,10 +134,13 @@ def test_an_obligation_that_cannot_be_met_refuses(hold: dict[str, Any]) -> None:
 
 
 @pytest.mark.requirement("TRE-03")
-@pytest.mark.parametrize("act", ["execute", "void"])
-def test_ending_a_spend_takes_a_warrant_for_that_act_alone(act: Any) -> None:
-    warrant = Warrant.model_validate(settling(act, INTENT, SCOUT, verdict(), "d", 3) | TIMES)
-    assert (warrant.act, warrant.verdict, warrant.ceiling_cents) == (act, "approved", 3)
+def test_ending_a_spend_takes_a_warrant_for_that_act_alone() -> None:
+    executes = Warrant.model_validate(executing(INTENT, SCOUT, verdict(), "d", 3, "vendor:1") | TIMES)
+    assert (executes.act, executes.verdict, executes.ceiling_cents) == ("execute", "approved", 3)
+    assert executes.recipient_account == "vendor:1"
+    voids = Warrant.model_validate(voiding(INTENT, SCOUT, verdict(), "d") | TIMES)
+    assert (voids.act, voids.verdict, voids.ceiling_cents) == ("void", "approved", 0)
+    assert voids.recipient_account is None
 
 
 def test_the_intent_is_written_as_the_treasury_takes_it() -> None:

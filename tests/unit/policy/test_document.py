@@ -76,6 +76,10 @@ def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: st
     ("text", "told"),
     [
         (
+            f"{HEAD}  r: {{spend: {{purposes: [], recipients: ['ACC-[0-9]']}}}}",
+            "spend.recipients[0]: an account has letters, digits and ._:@/-, a pattern also * and {payee}",
+        ),
+        (
             "version: 1.0\ncurrency: USD\nroles: {}",
             "1:10: version: must be text (put it in quotes), got 1.0",
         ),

@@ -55,6 +55,28 @@ def test_what_no_other_spelling_escapes_is_not_told(tmp_path: Path, tools: tuple
     assert warnings(tmp_path, *tools) == []
 
 
+@pytest.mark.requirement("POL-03")
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("payees: [a]", ["payees binds whom r may name, and any account may be credited"]),
+        ("payees: []", []),
+        ('payees: [a], recipients: ["ACC-{payee}"]', []),
+        ("payees: [a], recipients: []", []),
+        ("ceiling_cents: 5", []),
+    ],
+)
+def test_accounts_that_anybody_may_be_credited_by_are_told(
+    tmp_path: Path, section: str, told: list[str]
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        f'version: "1"\ncurrency: USD\nroles:\n  r:\n    spend: {{purposes: [p], {section}}}\n  boss: {{}}\n'
+    )
+    found = [str(warning).removeprefix(f"{path}:5:12: roles.r.spend: ") for warning in review(path)[1]]
+    assert [warning.partition(" for it")[0] for warning in found] == told
+
+
 @pytest.mark.parametrize(
     "path", ["examples/policy.yaml", "examples/quickstart/policy.yaml", "tollhouse/demo/policy.yaml"]
 )

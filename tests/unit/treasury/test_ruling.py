@@ -107,7 +107,12 @@ def test_what_is_asked_rightly_is_done(act: Act, of_it: Known, ruling: type) -> 
         (Void(a_warrant(INTENT, "void"), INTENT.id), known(held()), "no_authorization_record"),
         (replace(EXECUTE, amount_cents=101), known(held(unsettled="release")), "spend_exceeds_ceiling"),
         (
-            replace(EXECUTE, recipient_account="tollhouse:operating"),
+            Execute(
+                a_warrant(INTENT, "execute", recipient_account="tollhouse:operating"),
+                INTENT.id,
+                "tollhouse:operating",
+                None,
+            ),
             known(held(unsettled="release")),
             "invalid",
         ),
@@ -140,6 +145,7 @@ def test_what_may_not_be_is_refused_and_kept(act: Act, of_it: Known, code: str) 
         (EXECUTE, known(intent=None), "no such intent"),
         (EXECUTE, known(intent=an_intent(100)), "another intent"),
         (Void(a_warrant(INTENT, "execute"), INTENT.id), known(held()), "another act"),
+        (replace(EXECUTE, recipient_account="vendor:2"), known(held(unsettled="release")), "another account"),
         (Spend(a_warrant(INTENT, "authorize"), an_intent(100)), NEW, "another intent"),
         (Spend(a_warrant(INTENT, "authorize"), replace(INTENT, payee="thief")), NEW, "other terms"),
         (Authorize(a_warrant(INTENT, "authorize", exp=1), INTENT.id), known(), "expired"),
