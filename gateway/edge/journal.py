@@ -136,9 +136,9 @@ class Journal:
         """No record is safe in the stream, which stands there. Raises `sqlite3.Error`."""
         await self._do(lambda: self._file.ship_again(position))
 
-    async def unsettled(self, limit: int) -> list[Settlement]:
-        """What the treasury has yet to hear of holds whose calls are over."""
-        return await asyncio.to_thread(journal_reading.unsettled, self.path, limit)
+    async def unsettled(self, limit: int, after: str = "") -> list[Settlement]:
+        """What the treasury has yet to hear of holds whose calls are over, behind one of them."""
+        return await asyncio.to_thread(journal_reading.unsettled, self.path, limit, after)
 
     async def settled(self, hold_id: str) -> None:
         """The treasury has heard. Raises `sqlite3.Error`."""

@@ -78,11 +78,12 @@ def seen_position(path: Path) -> StreamPosition | None:
         return None if row is None else StreamPosition(datetime.fromisoformat(row[0]), row[1], row[2])
 
 
-def unsettled(path: Path, limit: int) -> list[Settlement]:
-    """What the treasury has yet to hear."""
+def unsettled(path: Path, limit: int, after: str = "") -> list[Settlement]:
+    """What the treasury has yet to hear, of the holds behind one in the order of their ids."""
     with closing(_reading(path)) as connection:
         rows = connection.execute(
-            "SELECT due FROM settlements WHERE live = 0 ORDER BY hold_id LIMIT ?", (limit,)
+            "SELECT due FROM settlements WHERE live = 0 AND hold_id > ? ORDER BY hold_id LIMIT ?",
+            (after, limit),
         )
         return [Settlement(**orjson.loads(due)) for (due,) in rows]
 

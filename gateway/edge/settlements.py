@@ -7,7 +7,6 @@ the treasury or to this gateway, one of them is found here: at the next round, o
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -25,7 +24,7 @@ log = structlog.get_logger(__name__)
 class Open(Protocol):
     """The journal's open settlements; raises `sqlite3.Error`."""
 
-    async def unsettled(self, limit: int) -> list[Settlement]: ...
+    async def unsettled(self, limit: int, after: str) -> list[Settlement]: ...
     async def settled(self, hold_id: str) -> None: ...
 
 
@@ -42,7 +41,7 @@ class Settlements:
         self._journal = journal
         self._treasury = treasury
         self._retry_s = retry_s
-        self._put_off: dict[str, None] = {}
+        self._last = ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,15 +54,15 @@ class Settlements:
     async def round(self) -> bool:
         """Tell what is open, oldest first; False if the treasury heard nothing, or the journal is away.
 
-        What could not be told goes last the next time, behind all that was put off before it: so each has its
+        A round goes on behind the last that was tried, and begins anew at the end of all: so each has its
         turn, however many always fail.
         """
         try:
-            dues = await self._journal.unsettled(ROUND_MAX)
             told = failed = 0
-            for due in self._in_turn(dues):
+            for due in await self._next():
                 if failed == FAILED_MAX:
                     break
+                self._last = due.hold_id
                 if await self._told(due):
                     told += 1
                 else:
@@ -73,19 +72,19 @@ class Settlements:
             return False
         return told > 0 or failed == 0
 
-    def _in_turn(self, dues: Sequence[Settlement]) -> list[Settlement]:
-        open_ids = {due.hold_id for due in dues}
-        self._put_off = {hold_id: None for hold_id in self._put_off if hold_id in open_ids}
-        places = {hold_id: place for place, hold_id in enumerate(self._put_off, 1)}
-        return sorted(dues, key=lambda due: places.get(due.hold_id, 0))
+    async def _next(self) -> list[Settlement]:
+        behind = await self._journal.unsettled(ROUND_MAX, self._last)
+        if len(behind) == ROUND_MAX:
+            return behind
+        return behind + [
+            due for due in await self._journal.unsettled(ROUND_MAX, "") if due.hold_id <= self._last
+        ]
 
     async def _told(self, due: Settlement) -> bool:
         try:
             await self._tell(due)
         except Unavailable as error:
             log.warning("settlement_waits", hold_id=due.hold_id, act=due.act, why=str(error))
-            self._put_off.pop(due.hold_id, None)
-            self._put_off[due.hold_id] = None
             return False
         await self._journal.settled(due.hold_id)
         return True

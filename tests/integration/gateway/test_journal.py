@@ -104,6 +104,7 @@ async def test_a_settlement_is_due_from_the_decision_until_the_treasury_has_hear
 
     again = opened(tmp_path)
     assert await again.unsettled(9) == [DUE]
+    assert await again.unsettled(9, DUE.hold_id) == []
     capture = replace_due(decided, DUE._replace(act="capture"))
     await again.append(capture)
     assert await again.unsettled(9) == [DUE._replace(act="capture")]

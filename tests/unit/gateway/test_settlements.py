@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from gateway.core.settle import Settlement
-from gateway.edge.settlements import FAILED_MAX, Settlements
+from gateway.edge.settlements import FAILED_MAX, ROUND_MAX, Settlements
 from gateway.edge.treasury import unavailable
 from gateway.errors import BadRequest
 
@@ -22,10 +22,10 @@ class Open:
         self.open = {hold_id: due(hold_id) for hold_id in hold_ids}
         self.broken = False
 
-    async def unsettled(self, limit: int) -> list[Settlement]:
+    async def unsettled(self, limit: int, after: str) -> list[Settlement]:
         if self.broken:
             raise sqlite3.OperationalError("disk I/O error")
-        return list(self.open.values())[:limit]
+        return [due for hold_id, due in sorted(self.open.items()) if hold_id > after][:limit]
 
     async def settled(self, hold_id: str) -> None:
         del self.open[hold_id]
@@ -103,6 +103,17 @@ async def test_what_always_fails_holds_up_no_other() -> None:
     treasury.failing.clear()
     assert await settlements.round()
     assert not journal.open
+
+
+@pytest.mark.requirement("GW-10")
+async def test_more_than_a_round_takes_that_always_fail_hide_no_other() -> None:
+    names = [f"h{n:04}" for n in range(ROUND_MAX + 1)]
+    journal, treasury = Open(*names), Teller()
+    treasury.failing = set(names[:-1])
+    settlements = Settlements(journal, treasury, 1.0)
+    for _ in range(ROUND_MAX // FAILED_MAX + 1):
+        await settlements.round()
+    assert treasury.heard == names[-1:]
 
 
 @pytest.mark.requirement("GW-10")
