@@ -22,6 +22,12 @@ Result = TypeVar("Result")
 Connection = asyncpg.Connection | PoolConnectionProxy
 
 RETRIES_MAX: Final = 8
+_BY_KEY: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 _GONE: Final = (
     OSError,
     TimeoutError,
@@ -62,10 +68,12 @@ class Database:
         connect_timeout_s: float = 3.0,
         statement_timeout_ms: int = 5000,
         lock_timeout_ms: int = 0,
+        by_key: bool = False,
     ) -> Self:
         """Sessions are opened as they are needed; a server that is not there yet is no error.
 
-        `lock_timeout_ms` 0 waits for locks as long as a statement may take.
+        `lock_timeout_ms` 0 waits for locks as long as a statement may take. `by_key` is for sessions whose
+        statements all find their rows by keys: each is planned once, and never to read a whole table.
         """
         pool = asyncpg.create_pool(
             dsn,
@@ -80,6 +88,7 @@ class Database:
                 "statement_timeout": str(statement_timeout_ms),
                 "lock_timeout": str(lock_timeout_ms),
                 "idle_in_transaction_session_timeout": str(statement_timeout_ms * 2),
+                **(_BY_KEY if by_key else {}),
             },
         )
         return cls(await pool, connect_timeout_s)

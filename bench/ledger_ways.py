@@ -64,8 +64,9 @@ async def store(dsn: str) -> Way:
     database = await Database.open(
         dsn,
         application="bench-store",
-        pool_size=defaults.postgres_pool_size,
+        pool_size=defaults.batch_lanes_max,
         lock_timeout_ms=defaults.lock_wait_ms,
+        by_key=True,
     )
     limits = Limits(
         defaults.batch_commands_max,

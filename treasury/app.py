@@ -43,15 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = await Database.open(
-            dsn,
-            application="tollhouse-treasury",
-            pool_size=settings.postgres_pool_size,
-            connect_timeout_s=settings.postgres_connect_timeout_s,
-            statement_timeout_ms=settings.postgres_statement_timeout_ms,
-            lock_timeout_ms=settings.lock_wait_ms,
-        )
-        batches = _batches(settings, database)
+        ledger = await _open(dsn, settings, settings.batch_lanes_max, by_key=True)
+        database = await _open(dsn, settings, settings.postgres_pool_size - settings.batch_lanes_max)
+        batches = _batches(settings, ledger)
         app.state.house = House(settings, database, access, metrics, batches, providers)
         rounds = Rounds(settings.alert_interval_ms, settings.alert_batch_max, settings.alert_workflows_max)
         standing = [
@@ -69,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await batches.close()
+            await ledger.close()
             await database.close()
 
     app = FastAPI(title="Tollhouse treasury", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -81,6 +76,18 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+async def _open(dsn: str, settings: Settings, sessions: int, *, by_key: bool = False) -> Database:
+    return await Database.open(
+        dsn,
+        application="tollhouse-treasury",
+        pool_size=max(1, sessions),
+        connect_timeout_s=settings.postgres_connect_timeout_s,
+        statement_timeout_ms=settings.postgres_statement_timeout_ms,
+        lock_timeout_ms=settings.lock_wait_ms,
+        by_key=by_key,
+    )
+
+
 def _spare_the_collector() -> None:
     """What was made so far stays; a command's objects die by reference count, so look for cycles seldom."""
     gc.collect()
@@ -88,14 +95,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 10, 10)
 
 
-def _batches(settings: Settings, database: Database) -> Batches:
+def _batches(settings: Settings, ledger: Database) -> Batches:
     limits = Limits(
         settings.batch_commands_max,
         settings.batch_queue_max,
         settings.batch_lanes_max,
         settings.in_flight_wait_ms,
     )
-    return Batches(road(database, Terms(settings.hold_ttl_s, settings.approval_ttl_s)), limits)
+    return Batches(road(ledger, Terms(settings.hold_ttl_s, settings.approval_ttl_s)), limits)
 
 
 class _Measured:

@@ -5,13 +5,15 @@ Everything that a command may need is read after its workflow was locked, decide
 command goes the same way.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
 from adapters.postgres import Connection, Database
 from treasury.core.authorization import Terms
-from treasury.core.batch import decide_all, hear
+from treasury.core.batch import TenantBudget, decide_all, hear
+from treasury.core.budget import BudgetState
 from treasury.core.command import Answer, Command
 from treasury.core.known import KeptAnswer, Known
 from treasury.edge.knowing import know, lock_budgets, lock_workflows
@@ -26,6 +28,9 @@ class Postponed(Enum):
 
 
 POSTPONED: Final = Postponed.POSTPONED
+
+_UNTIL_SENT: Final = 2
+"""Turns of the loop: in the first the statement is begun, at its end uvloop writes it to the socket."""
 
 Reply = Answer | Refused | Postponed | None
 """What a command gets: an answer, a refusal that is not kept, another try, or nothing (nobody asked)."""
@@ -53,15 +58,31 @@ async def carry_out(connection: Connection, commands: Sequence[Command], terms: 
     docket = hear([commands[n] for n in numbers], [known[n] for n in numbers], at)
     states = await lock_budgets(connection, docket.budgets())
     decisions, budgets = decide_all(docket, states, terms)
-    writing = Writing(at)
+    writing, written = Writing(at), list[int]()
     for number, decided in zip(numbers, decisions, strict=True):
         untold = isinstance(decided, NotAuthorized) or commands[number].asked is None
         if isinstance(decided, Refused) and untold:
             replies[number] = decided
         else:
-            replies[number] = writing.add(commands[number], decided)
-    await writing.rows.write(connection, budgets)
+            writing.add(commands[number], decided)
+            written.append(number)
+    replies |= zip(written, await _write(connection, writing, budgets), strict=True)
     return [replies[number] for number in range(len(commands))]
+
+
+async def _write(
+    connection: Connection, writing: Writing, budgets: Mapping[TenantBudget, BudgetState]
+) -> list[Answer | None]:
+    """Write it all, and put it into words while the database is at work."""
+    moving = asyncio.create_task(writing.rows.move(connection))
+    try:
+        for _ in range(_UNTIL_SENT):
+            await asyncio.sleep(0)
+        answers = writing.tell()
+    finally:
+        await moving
+    await writing.rows.conclude(connection, budgets)
+    return answers
 
 
 def _replies_before(commands: Sequence[Command], known: Sequence[Known]) -> dict[int, Reply]:

@@ -1,7 +1,7 @@
 """Rows that wait to be written: tuples in the order of their types (sql/migrations/0006).
 
 They go out in three statements: `place` what is new, `settle` what moves of holds with the entries that it
-takes, `conclude` everything that follows. Answers are kept with their keys in the same commit.
+takes, `conclude` everything that follows: events, and answers with their keys. All in the same commit.
 """
 
 from collections.abc import Mapping
@@ -32,14 +32,17 @@ class Rows:
     events: list[Row] = field(default_factory=list)
     answers: list[Row] = field(default_factory=list)
 
-    async def write(self, connection: Connection, budgets: Mapping[TenantBudget, BudgetState]) -> None:
-        """Write all that waits, with the budgets as they are now."""
+    async def move(self, connection: Connection) -> None:
+        """Write what is new, and what becomes of holds."""
         if self.warrants or self.intents:
             await connection.execute(
                 LEDGER.place, self.warrants, self.intents, self.authorizations, self.holds, self.charges
             )
         if self.changed_holds:
             await connection.execute(LEDGER.settle, self.executions, self.changed_holds)
+
+    async def conclude(self, connection: Connection, budgets: Mapping[TenantBudget, BudgetState]) -> None:
+        """Write what follows from it, with the budgets as they are now."""
         if self.events or self.answers or budgets:
             await connection.execute(
                 LEDGER.conclude,

@@ -1,5 +1,10 @@
-"""What each decision of a batch leaves behind: its rows, its event, and the answer to who asked."""
+"""What each decision of a batch leaves behind: its rows, its event, and the answer to who asked.
 
+The rows of the ledger are made first, so that the database is at work on them while events and answers are
+put into words: those take a third of the time that a batch needs here.
+"""
+
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,30 +32,42 @@ _EVENTS: Final = {
 }
 
 
+Tell = Callable[[], Answer | None]
+"""Puts what happened into words: adds its events, and gives the answer."""
+
+
 class Writing:
     """Turns decisions into `rows`; everything happens at `at`."""
 
     def __init__(self, at: datetime) -> None:
         self.rows = Rows()
         self._at = at
+        self._untold: list[tuple[Command, Tell]] = []
 
-    def add(self, command: Command, decided: Decided) -> Answer | None:
-        """The answer to a command, None where nobody asked; its rows wait.
+    def add(self, command: Command, decided: Decided) -> None:
+        """The rows of the ledger that a decision leaves; events and answers have to be told yet."""
+        if command.warrant is not None:
+            self.rows.warrants.append(_warrant_row(command.tenant, command.warrant))
+        self._untold.append((command, self._add(command, decided)))
+
+    def tell(self) -> list[Answer | None]:
+        """The answers in the order of the commands, None where nobody asked; rows of events and answers wait.
 
         Raises `EventRefused` where what happened cannot be told.
         """
-        if command.warrant is not None:
-            self.rows.warrants.append(_warrant_row(command.tenant, command.warrant))
-        answer = self._add(command, decided)
-        asked = command.asked
+        return [self._tell_of(command, tell) for command, tell in self._untold]
+
+    def _tell_of(self, command: Command, tell: Tell) -> Answer | None:
+        answer, asked = tell(), command.asked
         if asked is not None and answer is not None:
             text = orjson.dumps(answer.body).decode()
             self.rows.answers.append((command.tenant, asked.key, asked.sha256(), answer.status, text))
         return answer
 
-    def _add(self, command: Command, decided: Decided) -> Answer | None:
+    def _add(self, command: Command, decided: Decided) -> Tell:
         if isinstance(decided, Refused):
-            return Answer(decided.status, {"code": decided.code, "detail": decided.detail})
+            refusal = Answer(decided.status, {"code": decided.code, "detail": decided.detail})
+            return lambda: refusal
         match decided:
             case Declared(intent):
                 return self._declare(command, intent)
@@ -59,20 +76,23 @@ class Writing:
             case Captured():
                 return self._capture(command, decided)
             case Released(held, status, answer):
-                self._release(command, held, status)
-                return answer
+                return self._release(command, held, status, answer)
             case Unsettled(held, answer):
-                self._keep_as_unknown(command, held)
-                return answer
+                return self._keep_as_unknown(command, held, answer)
             case _:
-                return decided.answer
+                return lambda: decided.answer
 
-    def _declare(self, command: Command, intent: Intent) -> Answer:
-        self._add_intent(command, intent, "intent_created")
-        document = documents.intent(intent, None)
-        return Answer(201, document | {"created_at": instant(self._at)})
+    def _declare(self, command: Command, intent: Intent) -> Tell:
+        self._add_intent(intent, "intent_created")
 
-    def _add_intent(self, command: Command, intent: Intent, status: str) -> None:
+        def tell() -> Answer:
+            self._tell_intent(command, intent)
+            document = documents.intent(intent, None)
+            return Answer(201, document | {"created_at": instant(self._at)})
+
+        return tell
+
+    def _add_intent(self, intent: Intent, status: str) -> None:
         self.rows.intents.append(
             (
                 intent.tenant,
@@ -88,14 +108,16 @@ class Writing:
                 self._at,
             )
         )
+
+    def _tell_intent(self, command: Command, intent: Intent) -> None:
         self._tell(command, "treasury.intent_created", intent, policy_version=intent.policy_version)
 
-    def _authorize(self, command: Command, decided: Authorized) -> Answer:
+    def _authorize(self, command: Command, decided: Authorized) -> Tell:
         outcome, intent = decided.outcome, decided.request.intent
         authorization_id = new_id()
         status = FOLLOWS[outcome.status]
         if decided.declares:
-            self._add_intent(command, intent, status)
+            self._add_intent(intent, status)
         else:
             self._move_intent(intent, status)
         document = self._add_authorization(decided, authorization_id)
@@ -106,11 +128,17 @@ class Writing:
             "expires_at": outcome.expires_at,
         }
         if outcome.expires_at is not None:
-            hold["hold_id"] = self._add_hold(command, decided, authorization_id)
+            hold["hold_id"] = self._add_hold(decided, authorization_id)
             hold["unsettled"] = decided.request.warrant.unsettled
-        payload = _authorization_told(decided, authorization_id, hold["hold_id"])
-        self._tell(command, _EVENTS[outcome.status], intent, **payload)
-        return Answer(200, documents.authorization(document | hold))
+
+        def tell() -> Answer:
+            if decided.declares:
+                self._tell_intent(command, intent)
+            payload = _authorization_told(decided, authorization_id, hold["hold_id"])
+            self._tell(command, _EVENTS[outcome.status], intent, **payload)
+            return Answer(200, documents.authorization(document | hold))
+
+        return tell
 
     def _add_authorization(self, decided: Authorized, authorization_id: str) -> dict[str, Any]:
         outcome, intent, warrant = decided.outcome, decided.request.intent, decided.request.warrant
@@ -134,7 +162,7 @@ class Writing:
         self.rows.authorizations.append(tuple(row.values()))
         return row
 
-    def _add_hold(self, command: Command, decided: Authorized, authorization_id: str) -> str:
+    def _add_hold(self, decided: Authorized, authorization_id: str) -> str:
         HOLD.step(UNBORN, "placed")
         outcome, intent = decided.outcome, decided.request.intent
         hold_id = new_id()
@@ -159,8 +187,37 @@ class Writing:
             )
         return hold_id
 
-    def _capture(self, command: Command, decided: Captured) -> Answer:
+    def _capture(self, command: Command, decided: Captured) -> Tell:
+        execution_id, entry_id = self._add_execution(command, decided)
         held, taken, entry = decided.held, decided.capture, decided.entry
+        status = HOLD.step(held.spend.hold_status, "captured") if taken.closes else held.spend.hold_status
+        captured_cents = held.spend.captured_cents + taken.amount_cents
+        self.rows.changed_holds.append((command.tenant, held.hold_id, status, captured_cents))
+        if taken.closes:
+            self._move(held, "executed")
+
+        def tell() -> Answer:
+            document = {
+                "id": execution_id,
+                "status": "executed",
+                "intent_id": str(held.intent.id),
+                "authorization_id": str(held.authorization_id),
+                "journal_entry_id": entry_id,
+                "amount_cents": taken.amount_cents,
+                "currency": entry.money.currency,
+                "recipient_account": entry.debited,
+                "executed_at": instant(self._at),
+            }
+            told = {"execution_id": execution_id, "ceiling_cents": held.spend.amount_cents} | {
+                name: document[name] for name in ("journal_entry_id", "recipient_account", "amount_cents")
+            }
+            self._tell(command, "treasury.executed", held.intent, **held.told(), **told)
+            return Answer(200, document)
+
+        return tell
+
+    def _add_execution(self, command: Command, decided: Captured) -> tuple[str, str]:
+        held, entry = decided.held, decided.entry
         execution_id, entry_id = new_id(), new_id()
         self.rows.executions.append(
             (
@@ -172,46 +229,32 @@ class Writing:
                 entry_id,
                 new_id(),
                 new_id(),
-                taken.amount_cents,
+                decided.capture.amount_cents,
                 entry.money.currency,
                 entry.debited,
                 entry.credited,
                 self._at,
             )
         )
-        status = HOLD.step(held.spend.hold_status, "captured") if taken.closes else held.spend.hold_status
-        captured_cents = held.spend.captured_cents + taken.amount_cents
-        self.rows.changed_holds.append((command.tenant, held.hold_id, status, captured_cents))
-        if taken.closes:
-            self._move(held, "executed")
-        document = {
-            "id": execution_id,
-            "status": "executed",
-            "intent_id": str(held.intent.id),
-            "authorization_id": str(held.authorization_id),
-            "journal_entry_id": entry_id,
-            "amount_cents": taken.amount_cents,
-            "currency": entry.money.currency,
-            "recipient_account": entry.debited,
-            "executed_at": instant(self._at),
-        }
-        told = {"execution_id": execution_id, "ceiling_cents": held.spend.amount_cents} | {
-            name: document[name] for name in ("journal_entry_id", "recipient_account", "amount_cents")
-        }
-        self._tell(command, "treasury.executed", held.intent, **held.told(), **told)
-        return Answer(200, document)
+        return execution_id, entry_id
 
-    def _release(self, command: Command, held: Held, status: str) -> None:
+    def _release(self, command: Command, held: Held, status: str, answer: Answer | None) -> Tell:
         """What is still held becomes free; hold and authorization end alike."""
         self._change_hold(command, held, status)
         self._move(held, status)
-        left_cents = held.spend.left_cents()
-        self._tell(command, f"treasury.{status}", held.intent, **held.told(), amount_cents=left_cents)
+        return self._told_of_hold(command, f"treasury.{status}", held, answer)
 
-    def _keep_as_unknown(self, command: Command, held: Held) -> None:
+    def _keep_as_unknown(self, command: Command, held: Held, answer: Answer | None) -> Tell:
         self._change_hold(command, held, "unknown")
-        left_cents = held.spend.left_cents()
-        self._tell(command, "treasury.hold_unknown", held.intent, **held.told(), amount_cents=left_cents)
+        return self._told_of_hold(command, "treasury.hold_unknown", held, answer)
+
+    def _told_of_hold(self, command: Command, event_type: str, held: Held, answer: Answer | None) -> Tell:
+        def tell() -> Answer | None:
+            left_cents = held.spend.left_cents()
+            self._tell(command, event_type, held.intent, **held.told(), amount_cents=left_cents)
+            return answer
+
+        return tell
 
     def _change_hold(self, command: Command, held: Held, status: str) -> None:
         status = HOLD.step(held.spend.hold_status, status)

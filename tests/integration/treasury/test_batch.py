@@ -189,7 +189,9 @@ class Town:
 
 @pytest.fixture
 async def database(ledger_database: LedgerDatabase) -> AsyncIterator[Database]:
-    opened = await Database.open(ledger_database.treasury, application="test", lock_timeout_ms=5_000)
+    opened = await Database.open(
+        ledger_database.treasury, application="test", lock_timeout_ms=5_000, by_key=True
+    )
     yield opened
     await opened.close()
 
