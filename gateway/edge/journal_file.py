@@ -23,9 +23,9 @@ from gateway.core import record
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, moment
+from gateway.edge.journal_layout import LAYOUT, require_layout
 
 PRUNE_MAX: Final = 32
-LAYOUT: Final = 2
 PROBE_BYTES: Final = 32_768
 _BUSY_TIMEOUT_S: Final = 5.0
 OLD: Final = f"""max(written_ms) < :before_ms
@@ -237,7 +237,7 @@ class JournalFile:
                 self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
-                _require_layout(connection, self._path)
+                require_layout(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._sync}")
                 connection.executescript(_SCHEMA)
@@ -246,14 +246,6 @@ class JournalFile:
                 raise
             self._connection = connection
         return self._connection
-
-
-def _require_layout(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises `sqlite3.DatabaseError` for a file of another version, whose records would be overlooked."""
-    (layout,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if layout != LAYOUT and tables:
-        raise sqlite3.DatabaseError(f"{path} has the layout of another version: move it out of its folder")
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
