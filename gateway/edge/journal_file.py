@@ -10,6 +10,7 @@ stream        where that stream stood then, so that one that lost its storage is
 answered      no decision in a block before this one wants for an outcome
 """
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -233,6 +234,7 @@ class JournalFile:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            _make(self._path)
             connection = sqlite3.connect(
                 self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
@@ -246,6 +248,19 @@ class JournalFile:
                 raise
             self._connection = connection
         return self._connection
+
+
+def _make(path: Path) -> None:
+    """Make the file where there is none, for its owner alone: SQLite gives -wal and -shm the same mode.
+
+    One that is there is not even opened: closing it again would let go of SQLite's locks on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{path} cannot be made: {error.strerror}") from None
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:
