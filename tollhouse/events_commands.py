@@ -21,6 +21,7 @@ from rich.table import Table
 from adapters.dead_letter import DeadLetter
 from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.telemetry import configure_logging
+from tollhouse.failure import fail
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
@@ -89,8 +90,7 @@ def replay(
     for kept in played:
         typer.echo(f"replayed {kept.id} {kept.subject}")
     if letter is not None and not played:
-        typer.echo(f"there is no dead letter {letter}", err=True)
-        raise typer.Exit(1)
+        fail(f"there is no dead letter {letter}")
 
 
 async def _letters(bus: Bus, after: int, limit: int | None) -> list[DeadLetter]:
@@ -156,18 +156,17 @@ def _ask(data: Path | None, nats: str | None, work: Callable[[Bus], Awaitable[Re
     try:
         return asyncio.run(run())
     except BusUnavailable as gone:
-        typer.echo(f"the bus cannot be asked: {gone}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"the bus cannot be asked: {gone}")
 
 
 def _address(folder: Path, nats: str | None) -> BusAddress:
     try:
         url = urlsplit(nats or str(running(folder)["nats"]))
     except NoStack as error:
-        raise typer.BadParameter(str(error)) from None
+        fail(str(error))
     secrets = folder / "secrets.json"
     if not secrets.exists():
-        raise typer.BadParameter(f"there is no stack: {secrets} is not there (--data DIR says which)")
+        fail(f"there is no stack: {secrets} is not there (--data DIR says which)")
     password = Secrets.load(secrets).bus.get("replayer", "")
     return BusAddress(f"nats://{url.hostname}:{url.port}", "replayer", password)
 

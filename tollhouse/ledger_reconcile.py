@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import httpx
 import typer
 
+from tollhouse.failure import fail
 from tollhouse.ledger_source import Data, ready
 from treasury.core.money import major
 from treasury.core.resolution import Action
@@ -98,10 +99,10 @@ def _ask(data: Path | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
             timeout=ANSWER_WITHIN_S,
         )
     except httpx.HTTPError as error:
-        raise typer.BadParameter(f"the treasury does not answer: {error}") from None
+        fail(f"the treasury does not answer: {error}")
     document: dict[str, Any] = answer.json()
     if answer.is_error:
-        raise typer.BadParameter(f"the treasury refused it: {document['code']}: {document['detail']}")
+        fail(f"the treasury refused it: {document['code']}: {document['detail']}")
     return document
 
 
