@@ -21,7 +21,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tollhouse import problems
+from tollhouse import problems, yaml_mistakes
 from tollhouse.model_keys import UnknownKeys, allowed_keys
 from tollhouse.problems import DocumentError, Problem
 
@@ -90,9 +90,8 @@ def parse(text: bytes, file: str) -> Document:
     except _Unclear as error:
         raise DocumentError([Problem(file, *_mark(error.mark), error.text)]) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        told = ", ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError([Problem(file, *_mark(mark), told)]) from None
+        place, told = yaml_mistakes.told(error)
+        raise DocumentError([Problem(file, *place, told)]) from None
     finally:
         loader.dispose()
     return document
