@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tollhouse import currency_words
+
 SHOWN_CHARS_MAX: Final = 60
 _PLAIN: Final = re.compile(r"[^\s.'\"\[\]]+")
 
@@ -83,6 +85,7 @@ _EXPECTED: Final[dict[str, str]] = {
     "string_type": "must be text (put it in quotes)",
     "tuple_type": "must be a list",
 }
+_NO_CURRENCY: Final = frozenset({"string_too_long", "string_too_short", "value_error"})
 _WHOLE_NUMBER: Final = frozenset({"int_type", "int_from_float", "int_parsing"})
 
 
@@ -90,6 +93,8 @@ def wording(kind: str, message: str, context: Mapping[str, Any], path: Path, val
     """One pydantic error in words: what the value must be, and what it is."""
     if kind == "missing":
         return "is missing"
+    if path[-1:] == ("currency",) and kind in _NO_CURRENCY:
+        return f"must be an ISO 4217 code such as USD, got {shown(value)}{currency_words.meant(value)}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _WHOLE_NUMBER:
