@@ -22,7 +22,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake. Line and column count from 1."""
+    """One mistake. Line and column count from 1; both are 0 where the file as a whole is meant."""
 
     file: str
     line: int
@@ -30,7 +30,8 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {self.text}"
 
 
 class DocumentError(Exception):

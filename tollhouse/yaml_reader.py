@@ -73,8 +73,10 @@ def read_document(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             text = file.read(SIZE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise DocumentError([Problem(str(path), 0, 0, "there is no such file")]) from None
     except OSError as error:
-        raise DocumentError([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+        raise DocumentError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
     return parse(text, str(path))
 
 

@@ -177,7 +177,7 @@ def test_doctor_says_that_a_port_of_the_configuration_is_in_use(tmp_path: Path) 
 def test_doctor_takes_a_configuration_that_is_named_and_not_there_for_wrong(tmp_path: Path) -> None:
     told = tollhouse("doctor", "--config", str(tmp_path / "none.yaml"), "--data", str(tmp_path / "data"))
     assert told.returncode == 1
-    assert f"wrong configuration: {tmp_path}/none.yaml" in told.stdout
+    assert f"wrong configuration: {tmp_path}/none.yaml: there is no such file" in told.stdout
 
 
 INTERRUPTED_AT = """\

@@ -224,5 +224,7 @@ def test_the_servers_that_are_there_are_listed_in_a_readable_length(
 
 @pytest.mark.requirement("OPS-04")
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"none\.yaml:1:1: cannot be read: No such file"):
+    with pytest.raises(DocumentError, match=r"none\.yaml: there is no such file, .* with --config FILE$"):
         read_config(tmp_path / "none.yaml")
+    with pytest.raises(DocumentError, match=rf"^{tmp_path}: cannot be read: Is a directory$"):
+        read_config(tmp_path)
