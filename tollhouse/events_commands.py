@@ -10,17 +10,16 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from adapters.dead_letter import DeadLetter
 from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.telemetry import configure_logging
+from tollhouse.events_table import Row, write_table
 from tollhouse.failure import fail
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
@@ -32,7 +31,6 @@ LIMIT_MAX: Final = 1_000
 BODY_CHARS_MAX: Final = 200
 
 Result = TypeVar("Result")
-Row = dict[str, Any]
 
 Data = Annotated[
     Path | None,
@@ -56,7 +54,10 @@ def list_events(
     data: Data = None,
     nats: Nats = None,
 ) -> None:
-    """List events or dead letters, oldest first."""
+    """List events or dead letters, oldest first.
+
+    A terminal without room for all of it shows the ends of workflows' ids and no ids of events.
+    """
 
     async def read(bus: Bus) -> list[Row]:
         if dead:
@@ -174,15 +175,5 @@ def _address(folder: Path, nats: str | None) -> BusAddress:
 def _write(rows: list[Row], as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(json.dumps(row) + "\n" for row in rows)
-        return
-    table = Table()
-    for name in rows[0] if rows else ["nothing is there"]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(_printable(str(value)) for value in row.values()))
-    Console(markup=False, highlight=False).print(table)
-
-
-def _printable(text: str) -> str:
-    """Without what would command the terminal: agents chose some of these words."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    else:
+        write_table(rows)
