@@ -53,7 +53,10 @@ COMMANDS: Final = f"""\
 {MADE}
 
 `tollhouse COMMAND --help` says the same. Commands that need a running stack find it by its data folder. Exit
-code 0 means that it worked, 1 that it did not, 2 that it was called or configured wrongly.
+code 0 means that it worked, 1 that it did not, 2 that it was called or configured wrongly. A command that a
+signal ended before its work was done has 128 and the signal's number: 130 after Ctrl-C, 143 after SIGTERM,
+129 after the end of its terminal. Asked so to stop, `tollhouse up` ends with 0 once it was up, and with that
+number before.
 """
 
 STATES: Final = f"""\

@@ -9,6 +9,8 @@ import typer
 from tollhouse import __version__, services
 from tollhouse.local.folders import data_folder
 
+CONFIG = Path("tollhouse.yaml")
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -51,7 +53,7 @@ def build() -> typer.Typer:
 def up(
     config: Annotated[
         Path, typer.Option("--config", help="What the stack is made of.", dir_okay=False)
-    ] = Path("tollhouse.yaml"),
+    ] = CONFIG,
     data: Data = None,
     as_json: Annotated[
         bool,
@@ -67,11 +69,22 @@ def up(
     raise typer.Exit(run(config, data or data_folder(), as_json=as_json, restart=not no_restart))
 
 
-def doctor() -> None:
-    """Say what is missing or wrong on this machine, and how to mend it."""
+def doctor(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="What the stack is made of.", dir_okay=False, show_default="tollhouse.yaml"
+        ),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Say what is missing or wrong on this machine, and how to mend it; exit code 1 where anything is.
+
+    Looks at the configuration too, its policy and ports, where there is one.
+    """
     from tollhouse.doctor import examine
 
-    raise typer.Exit(examine())
+    raise typer.Exit(examine(config, CONFIG, data or data_folder()))
 
 
 def _keys() -> typer.Typer:

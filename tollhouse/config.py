@@ -28,6 +28,10 @@ KEY_CHARS_MIN = 16
 SERVERS_MAX = 1_000
 AGENTS_MAX = 10_000
 TREASURY = "treasury"
+MISSING = (
+    "there is no such file, which says what the stack is made of: write it (README.md shows one), "
+    "or name another with --config FILE"
+)
 
 SERVICES: Mapping[str, type[BaseSettings]] = {
     "gateway": GatewaySettings,
@@ -129,6 +133,8 @@ class Config(_Base):
 
 def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the file; raises DocumentError."""
+    if not path.exists():
+        raise DocumentError([Problem(str(path), 0, 0, MISSING)])
     document = read_document(path)
     file = as_model(document, _File)
     policy = (path.parent / file.policy).absolute()

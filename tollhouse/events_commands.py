@@ -10,17 +10,17 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from adapters.dead_letter import DeadLetter
 from adapters.nats import Bus, BusAddress, BusUnavailable
 from adapters.telemetry import configure_logging
+from tollhouse.events_table import Row, write_table
+from tollhouse.failure import fail
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
@@ -31,7 +31,6 @@ LIMIT_MAX: Final = 1_000
 BODY_CHARS_MAX: Final = 200
 
 Result = TypeVar("Result")
-Row = dict[str, Any]
 
 Data = Annotated[
     Path | None,
@@ -55,7 +54,10 @@ def list_events(
     data: Data = None,
     nats: Nats = None,
 ) -> None:
-    """List events or dead letters, oldest first."""
+    """List events or dead letters, oldest first.
+
+    A terminal without room for all of it shows the ends of workflows' ids and no ids of events.
+    """
 
     async def read(bus: Bus) -> list[Row]:
         if dead:
@@ -89,8 +91,7 @@ def replay(
     for kept in played:
         typer.echo(f"replayed {kept.id} {kept.subject}")
     if letter is not None and not played:
-        typer.echo(f"there is no dead letter {letter}", err=True)
-        raise typer.Exit(1)
+        fail(f"there is no dead letter {letter}")
 
 
 async def _letters(bus: Bus, after: int, limit: int | None) -> list[DeadLetter]:
@@ -156,18 +157,17 @@ def _ask(data: Path | None, nats: str | None, work: Callable[[Bus], Awaitable[Re
     try:
         return asyncio.run(run())
     except BusUnavailable as gone:
-        typer.echo(f"the bus cannot be asked: {gone}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"the bus cannot be asked: {gone}")
 
 
 def _address(folder: Path, nats: str | None) -> BusAddress:
     try:
         url = urlsplit(nats or str(running(folder)["nats"]))
     except NoStack as error:
-        raise typer.BadParameter(str(error)) from None
+        fail(str(error))
     secrets = folder / "secrets.json"
     if not secrets.exists():
-        raise typer.BadParameter(f"there is no stack: {secrets} is not there (--data DIR says which)")
+        fail(f"there is no stack: {secrets} is not there (--data DIR says which)")
     password = Secrets.load(secrets).bus.get("replayer", "")
     return BusAddress(f"nats://{url.hostname}:{url.port}", "replayer", password)
 
@@ -175,15 +175,5 @@ def _address(folder: Path, nats: str | None) -> BusAddress:
 def _write(rows: list[Row], as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(json.dumps(row) + "\n" for row in rows)
-        return
-    table = Table()
-    for name in rows[0] if rows else ["nothing is there"]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(_printable(str(value)) for value in row.values()))
-    Console(markup=False, highlight=False).print(table)
-
-
-def _printable(text: str) -> str:
-    """Without what would command the terminal: agents chose some of these words."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    else:
+        write_table(rows)

@@ -41,7 +41,7 @@ AdminDsn = Annotated[
 
 def backup(file: File, data: Data = None, dsn: AdminDsn = None) -> None:
     """Write the whole ledger to FILE, which must not be there yet; then verify what was written from."""
-    admin = dsn or str(ready(data)["postgres_admin"])
+    admin = dsn or str(ready(data, or_dsn=True)["postgres_admin"])
     try:
         dump(admin, SCHEMA, file)
     except DumpFailed as error:

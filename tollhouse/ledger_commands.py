@@ -7,6 +7,7 @@ import asyncpg
 import typer
 
 from tollhouse.ledger_backup import backup, restore
+from tollhouse.ledger_holds import holds
 from tollhouse.ledger_reconcile import reconcile, resolve
 from tollhouse.ledger_rows import Form, Output, Row, Rows, Written, write
 from tollhouse.ledger_source import Data, Dsn, Tenant, ask
@@ -16,6 +17,7 @@ from treasury.edge import statements
 from treasury.edge.verify import verify as recompute
 
 ledger_app = typer.Typer(no_args_is_help=True, help="The books: verified, listed, reconciled, backed up.")
+ledger_app.command()(holds)
 ledger_app.command()(reconcile)
 ledger_app.command()(resolve)
 ledger_app.command()(backup)

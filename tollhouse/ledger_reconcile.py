@@ -1,23 +1,20 @@
 """`tollhouse ledger reconcile | resolve`: a provider's statement, and what is done about its breaks."""
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import httpx
 import typer
 
-from tollhouse.ledger_source import Data, ready
+from tollhouse.ledger_source import Data
+from tollhouse.ledger_treasury import ask_treasury
 from treasury.core.money import major
 from treasury.core.resolution import Action
 from treasury.edge.statement_files import StatementFile, StatementUnreadable, read_statement
 
 BYTES_MAX: Final = 64 * 1024 * 1024
 LINES_MAX: Final = 20_000
-ANSWER_WITHIN_S: Final = 120.0
-KEY_VARIABLE: Final = "TOLLHOUSE_OPERATOR_KEY"
 
 Times = Annotated[
     datetime | None,
@@ -41,7 +38,7 @@ def reconcile(
     body |= {
         name: f"{at.isoformat()}Z" for name, at in (("since", since), ("until", until)) if at is not None
     }
-    answer = _ask(data, "/v1/reconciliations", body)
+    answer = ask_treasury(data, "POST", "/v1/reconciliations", body=body)
     _tell(answer, found, as_json)
     if any(item["status"] == "open" for item in answer["breaks"]):
         raise typer.Exit(1)
@@ -56,7 +53,7 @@ def resolve(
 ) -> None:
     """Resolve a break, by compensating entries where the books were wrong."""
     path = f"/v1/reconciliations/{reconciliation}/breaks/{broken}/resolve"
-    answer = _ask(data, path, {"action": action, "note": note})
+    answer = ask_treasury(data, "POST", path, body={"action": action, "note": note})
     entries = ", ".join(answer["journal_entry_ids"] or []) or "none"
     typer.echo(f"{answer['kind']} of {answer['reference']}: {answer['action']}. Entries: {entries}")
 
@@ -85,24 +82,6 @@ def _refuse(file: Path, found: StatementFile) -> None:
         err=True,
     )
     raise typer.Exit(1)
-
-
-def _ask(data: Path | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    stack = ready(data)
-    key = os.environ.get(KEY_VARIABLE) or stack["operator_key"]
-    try:
-        answer = httpx.post(
-            stack["treasury"] + path,
-            json=body,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=ANSWER_WITHIN_S,
-        )
-    except httpx.HTTPError as error:
-        raise typer.BadParameter(f"the treasury does not answer: {error}") from None
-    document: dict[str, Any] = answer.json()
-    if answer.is_error:
-        raise typer.BadParameter(f"the treasury refused it: {document['code']}: {document['detail']}")
-    return document
 
 
 def _tell(answer: dict[str, Any], found: StatementFile, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 
+from tollhouse.failure import fail
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
 
@@ -23,10 +24,10 @@ Tenant = Annotated[str | None, typer.Option(help="One tenant alone.")]
 def ask(
     data: Path | None, dsn: str | None, work: Callable[[asyncpg.Connection], Awaitable[Result]]
 ) -> Result:
-    """What `work` finds out in one session; `typer.BadParameter` where the ledger cannot be reached."""
+    """What `work` finds out in one session; exit code 1 where the ledger cannot be reached."""
 
     async def run() -> Result:
-        connection = await asyncpg.connect(dsn or str(ready(data)["postgres"]))
+        connection = await asyncpg.connect(dsn or str(ready(data, or_dsn=True)["postgres"]))
         try:
             return await work(connection)
         finally:
@@ -35,12 +36,15 @@ def ask(
     try:
         return asyncio.run(run())
     except (OSError, asyncpg.PostgresError) as error:
-        raise typer.BadParameter(f"the ledger cannot be reached: {error}") from None
+        fail(f"the ledger cannot be reached: {error}")
 
 
-def ready(data: Path | None) -> dict[str, Any]:
-    """The ready line of the stack that runs on this data folder; `typer.BadParameter` where none does."""
+def ready(data: Path | None, *, or_dsn: bool = False) -> dict[str, Any]:
+    """The ready line of the stack that runs on this data folder; exit code 1 where none does.
+
+    `or_dsn`: the command could be told where the ledger is instead.
+    """
     try:
         return running(data or data_folder())
     except NoStack as error:
-        raise typer.BadParameter(f"{error}, or --dsn") from None
+        fail(f"{error}{', or the ledger with --dsn' if or_dsn else ''}")

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tollhouse import currency_words
+
 SHOWN_CHARS_MAX: Final = 60
 _PLAIN: Final = re.compile(r"[^\s.'\"\[\]]+")
 
@@ -20,7 +22,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake. Line and column count from 1."""
+    """One mistake. Line and column count from 1; both are 0 where the file as a whole is meant."""
 
     file: str
     line: int
@@ -28,7 +30,8 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {self.text}"
 
 
 class DocumentError(Exception):
@@ -83,6 +86,7 @@ _EXPECTED: Final[dict[str, str]] = {
     "string_type": "must be text (put it in quotes)",
     "tuple_type": "must be a list",
 }
+_NO_CURRENCY: Final = frozenset({"string_too_long", "string_too_short", "value_error"})
 _WHOLE_NUMBER: Final = frozenset({"int_type", "int_from_float", "int_parsing"})
 
 
@@ -90,6 +94,8 @@ def wording(kind: str, message: str, context: Mapping[str, Any], path: Path, val
     """One pydantic error in words: what the value must be, and what it is."""
     if kind == "missing":
         return "is missing"
+    if path[-1:] == ("currency",) and kind in _NO_CURRENCY:
+        return f"must be an ISO 4217 code such as USD, got {shown(value)}{currency_words.meant(value)}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _WHOLE_NUMBER:

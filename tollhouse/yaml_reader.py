@@ -21,7 +21,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tollhouse import problems
+from tollhouse import problems, yaml_mistakes
 from tollhouse.model_keys import UnknownKeys, allowed_keys
 from tollhouse.problems import DocumentError, Problem
 
@@ -73,8 +73,10 @@ def read_document(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             text = file.read(SIZE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise DocumentError([Problem(str(path), 0, 0, "there is no such file")]) from None
     except OSError as error:
-        raise DocumentError([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+        raise DocumentError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
     return parse(text, str(path))
 
 
@@ -90,9 +92,8 @@ def parse(text: bytes, file: str) -> Document:
     except _Unclear as error:
         raise DocumentError([Problem(file, *_mark(error.mark), error.text)]) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        told = ", ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError([Problem(file, *_mark(mark), told)]) from None
+        place, told = yaml_mistakes.told(error)
+        raise DocumentError([Problem(file, *place, told)]) from None
     finally:
         loader.dispose()
     return document

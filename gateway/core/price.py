@@ -90,8 +90,13 @@ def price(call: Call, principal: Principal, prices: PriceTable) -> Spend | None:
         return None
     amount_cents, currency = _amount(rule, call.arguments, prices.currency)
     if not 0 < amount_cents <= AMOUNT_CENTS_MAX:
-        raise unpriceable(f"the price must be 1 to {AMOUNT_CENTS_MAX} minor units of {currency}")
+        raise unpriceable(f"{_teller(rule)} must come to 1 to {AMOUNT_CENTS_MAX} minor units of {currency}")
     return Spend(amount_cents=amount_cents, currency=currency, purpose=PURPOSE, payee=call.server, price=rule)
+
+
+def _teller(rule: Price) -> str:
+    """What a caller would have to change."""
+    return f"the argument {rule['argument']!r}, which tells the price," if "argument" in rule else "the price"
 
 
 def unpriceable(why: str) -> Denied:

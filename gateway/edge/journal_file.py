@@ -10,6 +10,7 @@ stream        where that stream stood then, so that one that lost its storage is
 answered      no decision in a block before this one wants for an outcome
 """
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,9 +24,9 @@ from gateway.core import record
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
 from gateway.edge.journal_blocks import RECORDS_MAX, Block, blocks, moment
+from gateway.edge.journal_layout import LAYOUT, require_layout
 
 PRUNE_MAX: Final = 32
-LAYOUT: Final = 2
 PROBE_BYTES: Final = 32_768
 BUSY_TIMEOUT_S: Final = 5.0
 OLD: Final = f"""max(written_ms) < :before_ms
@@ -233,11 +234,12 @@ class JournalFile:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            _make(self._path)
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
-                _require_layout(connection, self._path)
+                require_layout(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._sync}")
                 connection.executescript(_SCHEMA)
@@ -248,12 +250,17 @@ class JournalFile:
         return self._connection
 
 
-def _require_layout(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises `sqlite3.DatabaseError` for a file of another version, whose records would be overlooked."""
-    (layout,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if layout != LAYOUT and tables:
-        raise sqlite3.DatabaseError(f"{path} has the layout of another version: move it out of its folder")
+def _make(path: Path) -> None:
+    """Make the file where there is none, for its owner alone: SQLite gives -wal and -shm the same mode.
+
+    One that is there is not even opened: closing it again would let go of SQLite's locks on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{path} cannot be made: {error.strerror}") from None
 
 
 def _note_due(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.small_disk import file_system, fill
 from tests.fixtures.stack import alive, up, wait_for, write_config
+from tollhouse.local.data import DataFolder
 from tollhouse.local.ports import free_port
 
 TOOL = "http://127.0.0.1:9"
@@ -71,6 +74,19 @@ def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     told = refused(write_config(tmp_path, TOOL), tmp_path / "file" / "data", 1)
     assert "cannot be used: Not a directory" in told
+
+
+@pytest.mark.requirement("OPS-01")
+@pytest.mark.requirement("AUD-01")
+def test_journals_that_are_none_of_ours(tmp_path: Path) -> None:
+    folder = DataFolder.open(tmp_path / "data").folder("gateway")
+    with closing(sqlite3.connect(folder / "journal-0.sqlite")) as connection:
+        connection.execute("CREATE TABLE records (seq INTEGER PRIMARY KEY)")
+    (folder / "journal-1.sqlite").write_text("no database\n" * 100)
+    first, second = refused(write_config(tmp_path, TOOL), tmp_path / "data", 1).splitlines()
+    assert first.startswith(f"The journal {folder}/journal-0.sqlite has the layout of another version")
+    assert second.startswith(f"The journal {folder}/journal-1.sqlite is no SQLite database")
+    assert all("out of the folder and start again (keep it: " in told for told in (first, second))
 
 
 @pytest.mark.requirement("OPS-01")

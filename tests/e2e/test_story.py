@@ -36,6 +36,10 @@ def test_it_is_told_to_its_end_with_the_codes_that_were_really_answered() -> Non
     assert told.stdout.count(" ✓ ") + told.stdout.count(" ✗ ") == int(announced[1])
     assert [code for code in CODES if code not in told.stdout] == []
     assert "The ledger is sound." in told.stdout
+    assert re.search(r"limit 200\.00, spent \d+\.\d\d, held 90\.00 USD", told.stdout)
+    accounts = re.findall(r"^ +([\w:-]+) +USD +(\d+\.\d\d) +(\d+\.\d\d) *$", told.stdout, re.MULTILINE)
+    assert accounts[-1][0] == "total"
+    assert accounts[-1][1] == accounts[-1][2]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The README's five minutes, walked through literally: its files, its agent, its commands, its claims."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from tollhouse.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+README = ROOT / "README.md"
 SERVER_START_S = 20.0
 ANSWER_S = 30.0
 
@@ -46,6 +48,11 @@ class Tutorial:
     def ask(self, path: str) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
         return httpx.get(self.ready["gateway"] + path, headers=headers, timeout=10).json()
+
+    def curl(self, command: str) -> Any:
+        """What a command of the README answers, with this stack's address and key."""
+        command = command.replace("http://127.0.0.1:8700", self.ready["gateway"])
+        return json.loads(run("sh", "-c", command.replace("toll_...", self.key), cwd=self.folder))
 
     def ledger(self, command: str) -> str:
         data = str(self.ready["data"])
@@ -116,6 +123,12 @@ def test_the_same_agent_with_another_url_and_header(tutorial: Tutorial) -> None:
     assert (budget["limit_cents"], budget["remaining_cents"]) == (100_000, 97_500)
     assert re.search(r"bank\D+25\.00\D+0\.00\D", tutorial.ledger("trial-balance"))
     assert "The ledger is sound." in tutorial.ledger("verify")
+
+    authorize, execute = re.findall(r"^curl .*--json '(?:.*\n)+?.*}'$", README.read_text(), re.MULTILINE)
+    authorized = tutorial.curl(authorize)
+    assert (authorized["status"], authorized["ceiling_cents"]) == ("approved", 5000)
+    executed = tutorial.curl(execute.replace("01a1fe1a-...", authorized["intent_id"]))
+    assert (executed["status"], executed["amount_cents"]) == ("executed", 5000)
 
 
 @pytest.mark.parametrize(

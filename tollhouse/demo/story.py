@@ -13,10 +13,17 @@ import httpx
 from tollhouse.demo.agent import Agent, hired
 from tollhouse.demo.narrator import Answer, Narrator
 from tollhouse.demo.scene import Scene
+from treasury.core.money import major
 
+CURRENCY = "USD"
 HEAL_S = 10.0
 EVENTS_S = 10.0
 POLL_S = 0.05
+
+
+def dollars(amount_cents: int) -> str:
+    """As `tollhouse ledger` prints amounts."""
+    return major(amount_cents, CURRENCY)
 
 
 class StoryDiffers(Exception):
@@ -113,13 +120,13 @@ class Story:
         self.expect("asks for 50 more: beyond the daily budget of 200", refused, "budget_exceeded", 200)
         budget = (await scout.http.get("/api/treasury/budgets")).json()["items"][0]
         self.narrator.aside(
-            f"{budget['key']} today: limit {budget['limit_cents']}, spent {budget['captured_cents']},"
-            f" held {budget['held_cents']} cents"
+            f"{budget['key']} today: limit {dollars(budget['limit_cents'])},"
+            f" spent {dollars(budget['captured_cents'])}, held {dollars(budget['held_cents'])} {CURRENCY}"
         )
 
     async def intend(self, scout: Agent, amount_cents: int) -> str:
         """Declare a spend; its id."""
-        created, intent = await scout.spend("intents", self.order(amount_cents) | {"currency": "USD"})
+        created, intent = await scout.spend("intents", self.order(amount_cents) | {"currency": CURRENCY})
         self.expect(f"declares a payout of {amount_cents / 100:.0f} dollars", created, "intent_created", 201)
         return str(intent["id"])
 
@@ -150,10 +157,13 @@ class Story:
         self.narrator.chapter("Everything is on record.")
         self.narrator.table(["event", "at"], await self.event_trail())
         balance = (await scout.http.get("/api/treasury/trial-balance")).json()
-        rows = [[i["account"], str(i["debits_cents"]), str(i["credits_cents"])] for i in balance["items"]]
-        rows.append(["total", str(balance["debits_cents"]), str(balance["credits_cents"])])
+        sums = [(item["account"], item) for item in balance["items"]] + [("total", balance)]
+        rows = [
+            [account, CURRENCY, dollars(each["debits_cents"]), dollars(each["credits_cents"])]
+            for account, each in sums
+        ]
         self.narrator.console.print()
-        self.narrator.table(["account", "debits", "credits"], rows)
+        self.narrator.table(["account", "currency", "debits", "credits"], rows)
         if balance["balanced"] is not True:
             raise StoryDiffers(f"the books do not balance: {balance}")
         await self.verify()

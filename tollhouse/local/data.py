@@ -1,8 +1,9 @@
 """The data folder of the local stack: where each thing lives, and who holds it.
 
-A folder of ours is known by its marker. A new or an empty one becomes ours; any other is refused before a
-thing in it is touched, since it is somebody's, or was named by mistake. What we make is 0700; the mode of
-what we found is its owner's affair.
+A folder of ours is known by its marker. A new or an empty one becomes ours, and so does one in which a start
+that was broken off left nothing but empty folders; any other is refused before a thing in it is touched,
+since it is somebody's, or was named by mistake. What we make is 0700; the mode of what we found is its
+owner's affair.
 
 One `tollhouse up` at a time: it holds `lock` by flock, which the kernel lets go when the process ends,
 however it ends; the pid inside is for people.
@@ -25,6 +26,7 @@ FREE_BYTES_MIN = 256_000_000
 MARKER = ".tollhouse"
 STACKS_OWN = frozenset({"secrets.json", "registry.json"})
 """What a folder of ours has had since before there was a marker."""
+STACKS_FOLDERS = frozenset({"credentials", "gateway", "logs", "nats", "opa", "policy", "postgres"})
 FILE_SYSTEMS_OWN = frozenset({"lost+found"})
 SHOWN_MAX = 3
 LOCK = "lock"
@@ -140,9 +142,23 @@ def _look_through(root: Path) -> None:
     if not (root.stat().st_mode & stat.S_IWUSR and os.access(root, os.W_OK | os.X_OK)):
         raise _unusable(root, "it is read-only")
     found = {path.name for path in root.iterdir()} - FILE_SYSTEMS_OWN
-    if found and MARKER not in found and not found >= STACKS_OWN:
+    if MARKER in found or found >= STACKS_OWN:
+        return
+    full = sorted(name for name in found if not _is_left_over(root / name))
+    if full and found <= STACKS_FOLDERS:
+        left = " and ".join(str(root / name) for name in full)
+        raise _unusable(
+            root, f"a start that was broken off may have left {left}; remove it if nothing in it is yours"
+        )
+    if full:
         some = ", ".join(sorted(found)[:SHOWN_MAX])
         raise _unusable(root, f"it is not empty and not a stack's (in it: {some})")
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether this is an empty folder, of a name that a stack gives."""
+    own = path.name in STACKS_FOLDERS and path.is_dir() and not path.is_symlink()
+    return own and not any(path.iterdir())
 
 
 def _unusable(root: Path, why: str) -> StartFailed:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tollhouse.config import Config
+from tollhouse.local.unknown_servers import unknown_servers
 from tollhouse.policy.compile import build_bundle
 from tollhouse.policy.reader import review, roles_of
 from tollhouse.policy.revision import NotABundle
@@ -30,7 +31,9 @@ def compile_policy(config: Config, folder: Path) -> CompiledPolicy:
     if config.policy_path.is_dir():
         return CompiledPolicy(folder, [])
     policy, warnings = review(config.policy_path)
-    return CompiledPolicy(folder, [str(each) for each in warnings] + _unknown_roles(config, roles_of(policy)))
+    told = [str(each) for each in warnings]
+    told += unknown_servers(config, policy)
+    return CompiledPolicy(folder, told + _unknown_roles(config, roles_of(policy)))
 
 
 def _unknown_roles(config: Config, known: frozenset[str]) -> list[str]:

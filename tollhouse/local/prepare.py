@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from tollhouse.config import read_config
+from tollhouse.local import journals
 from tollhouse.local.child import StartFailed
 from tollhouse.local.data import DataFolder
 from tollhouse.local.files import write_whole
@@ -40,6 +41,7 @@ def main(step: str, config: str, root: str) -> int:
     """One of the two steps; the exit code."""
     try:
         data = DataFolder.open(Path(root))
+        journals.require_usable(data.root)
         stack = Stack.assemble(read_config(Path(config)), data, NO_BINARY, PORTS)
         if step == "database":
             stack.install()

@@ -26,7 +26,10 @@ def running(data: Path) -> dict[str, Any]:
     """The ready line of the stack that runs on this folder. Raises NoStack, also where one was killed."""
     path = data / READY_FILE
     if not path.exists() or not is_held(data / LOCK):
-        raise NoStack(f"no stack is running in {data} (--data DIR says which)")
+        raise NoStack(
+            f"no stack is running in {data}: start one there (tollhouse up),"
+            " or name its folder with --data DIR"
+        )
     ready: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return ready
 

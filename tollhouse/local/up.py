@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tollhouse.config import Config, read_config
+from tollhouse.local import journals
 from tollhouse.local.child import StartFailed
 from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.opa_binary import OpaMissing, obtain_opa
@@ -47,6 +48,7 @@ def _live(config: Config, data: DataFolder, speak: Voice, stop: Stop, *, restart
     with Lock(data / LOCK):
         ready_file = ReadyFile(data / READY_FILE, speak.warn)
         ready_file.remove()
+        journals.require_usable(data.root)
         with speak.progress() as progress:
             opa = obtain_opa(progress)
             stack = Stack.assemble(config, data, opa)

@@ -12,6 +12,7 @@ from opa_client.errors import PolicyNotFoundError
 from rich.console import Console
 from rich.table import Table
 
+from tollhouse.failure import fail
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ready_file import NoStack, running
 from tollhouse.local.secrets import Secrets
@@ -65,14 +66,14 @@ def _ask(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         url = str(running(folder)["opa"])
     except NoStack as error:
-        raise typer.BadParameter(str(error)) from None
+        fail(str(error))
     opa = _client(url, Secrets.load(folder / "secrets.json"))
     try:
         return opa.get_data("gateway/policy")["result"], opa.get_data("gateway/roles")["result"]
     except requests.RequestException:
-        raise typer.BadParameter(f"OPA does not answer at {url}") from None
+        fail(f"OPA does not answer at {url}")
     except PolicyNotFoundError as error:
-        raise typer.BadParameter(f"OPA does not say: {error}") from None
+        fail(f"OPA does not say: {error}")
     finally:
         opa.close_connection()
 

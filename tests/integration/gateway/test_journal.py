@@ -1,7 +1,9 @@
 """The journal on a real disk: durable, one commit for all that waits, found again after a restart."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,20 @@ def test_the_disk_is_waited_for_unless_the_setting_says_not_to(sync: str, level:
     assert file._connected().execute("PRAGMA synchronous").fetchone() == (level,)
     assert file._connected().execute("PRAGMA journal_mode").fetchone() == ("wal",)
     file.close()
+
+
+@pytest.mark.requirement("SEC-03")
+async def test_the_files_of_a_journal_are_their_owners_alone(tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        journal = opened(tmp_path)
+    finally:
+        os.umask(umask)
+    await journal.append(entry())
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in os.scandir(tmp_path)}
+    names = ("journal-0.lock", "journal-0.sqlite", "journal-0.sqlite-shm", "journal-0.sqlite-wal")
+    assert modes == dict.fromkeys(names, 0o600)
+    await journal.aclose()
 
 
 async def test_what_waits_goes_in_together_and_in_order(journal: Journal) -> None:

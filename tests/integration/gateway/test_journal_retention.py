@@ -12,6 +12,7 @@ from adapters.stream_position import StreamPosition
 from gateway.edge import journal_reading
 from gateway.edge.journal import Journal
 from gateway.edge.journal_file import PRUNE_MAX, JournalFile
+from gateway.edge.journal_layout import why_unusable
 from schemas.ids import new_id
 from tests.integration.gateway.journalled import count, entry, found, made_at
 
@@ -90,5 +91,30 @@ async def test_a_journal_of_another_version_is_not_written_over(tmp_path: Path) 
     path = tmp_path / "j.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE records (seq INTEGER PRIMARY KEY)")
-    with pytest.raises(sqlite3.DatabaseError, match="another version"):
+    with pytest.raises(
+        sqlite3.DatabaseError, match=rf"{path} has the layout of another version \(0, .* move it"
+    ):
         JournalFile(path, "os").open()
+
+
+@pytest.mark.requirement("AUD-01")
+@pytest.mark.parametrize("text", [b"no database\n" * 100, b"SQLite format 3\0" + bytes(5_000)])
+def test_a_file_that_is_no_database_is_named_and_left_as_it_is(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "j.sqlite"
+    path.write_bytes(text)
+    with pytest.raises(sqlite3.DatabaseError, match=f"{path} is no SQLite database, .* move it"):
+        JournalFile(path, "os").open()
+    assert str(path) in (why_unusable(path) or "")
+    assert path.read_bytes() == text
+    assert [each.name for each in tmp_path.iterdir()] == ["j.sqlite"]
+
+
+def test_a_journal_of_ours_can_be_used_and_one_that_cannot_be_asked_is_left_to_the_gateway(
+    tmp_path: Path,
+) -> None:
+    file = JournalFile(tmp_path / "j.sqlite", "os")
+    file.open()
+    assert why_unusable(tmp_path / "j.sqlite") is None
+    file.close()
+    assert why_unusable(tmp_path / "j.sqlite") is None
+    assert why_unusable(tmp_path / "none.sqlite") is None

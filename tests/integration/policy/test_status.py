@@ -59,5 +59,5 @@ def test_an_opa_without_policy_or_none_at_all_is_said(start_opa: StartOpa, tmp_p
 
 def test_no_stack_is_said(tmp_path: Path) -> None:
     told = status(tmp_path)
-    assert told.exit_code != 0
+    assert told.exit_code == 1
     assert "no stack is running" in told.output

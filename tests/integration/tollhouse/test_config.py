@@ -177,7 +177,54 @@ def test_a_role_that_the_policy_does_not_know_is_told_where_it_stands(folder: Pa
     )
 
 
+POLICY = """\
+version: "1"
+currency: USD
+roles:
+  executor:
+    tools:
+      - bank.pay
+      - {name: bnak.pay}
+      - approve_spend
+      - "*.read"
+      - "b*"
+      - treasury.execute
+      - mail.*
+  executive:
+    tools: [bnak.read, "search.GET /a.b"]
+"""
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.requirement("POL-02")
+def test_a_tool_of_a_server_that_is_not_there_is_warned_of_once_a_server(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(POLICY)
+    bnak, mail = compile_policy(read(folder, GOOD), folder / "bundle").warnings
+    assert bnak == (
+        f"{folder}/policy.yaml:7:9: roles.executor.tools[1]: tollhouse.yaml has no server 'bnak': until it "
+        "has, nothing can be called by this (2 tools of it are named); it has bank, search"
+    )
+    assert mail.startswith(f"{folder}/policy.yaml:12:9: roles.executor.tools[6]: tollhouse.yaml has no ser")
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [(0, "; it has none"), (12, "; it has s00, s01, s02, s03, s04, s05, s06, s07, s08, s09 and 2 more")],
+)
+def test_the_servers_that_are_there_are_listed_in_a_readable_length(
+    folder: Path, servers: int, told: str
+) -> None:
+    (folder / "policy.yaml").write_text('version: "1"\ncurrency: USD\nroles: {r: {tools: [x.y]}}\n')
+    listed = "".join(f"  s{number:02}: {{kind: http, url: 'http://h'}}\n" for number in range(servers))
+    config = read(folder, f"policy: policy.yaml\nservers:{' {}' if not servers else ''}\n{listed}")
+    [warning] = compile_policy(config, folder / "bundle").warnings
+    assert warning.endswith(told)
+
+
 @pytest.mark.requirement("OPS-04")
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"none\.yaml:1:1: cannot be read: No such file"):
+    with pytest.raises(DocumentError, match=r"none\.yaml: there is no such file, .* with --config FILE$"):
         read_config(tmp_path / "none.yaml")
+    with pytest.raises(DocumentError, match=rf"^{tmp_path}: cannot be read: Is a directory$"):
+        read_config(tmp_path)

@@ -68,6 +68,40 @@ def test_a_folder_of_ours_from_before_there_was_a_marker_is_known(tmp_path: Path
 
 
 @pytest.mark.requirement("OPS-01")
+def test_a_folder_with_nothing_but_empty_ones_of_a_start_that_was_broken_off_becomes_ours(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "postgres").mkdir(mode=0o700)
+    (tmp_path / "logs").mkdir()
+    assert DataFolder.open(tmp_path).root == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tollhouse", "logs", "postgres"]
+
+
+@pytest.mark.requirement("OPS-01")
+def test_what_a_start_that_was_broken_off_left_is_named_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("postgres", "logs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("17")
+    told = f"broken off may have left {tmp_path}/postgres; remove it if nothing in it is yours"
+    with pytest.raises(StartFailed, match=told):
+        DataFolder.open(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "postgres"]
+
+
+@pytest.mark.requirement("OPS-01")
+@pytest.mark.parametrize("name", ["mine", "postgres"])
+def test_an_empty_folder_of_another_name_or_a_link_is_somebodys(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    if name == "mine":
+        (tmp_path / "data" / name).mkdir()
+    else:
+        (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StartFailed, match="cannot be used"):
+        DataFolder.open(tmp_path / "data")
+
+
+@pytest.mark.requirement("OPS-01")
 def test_a_read_only_folder_is_told_and_not_changed(tmp_path: Path) -> None:
     DataFolder.open(tmp_path / "data")
     (tmp_path / "data").chmod(0o500)

@@ -127,5 +127,9 @@ def test_without_a_stack_or_a_bus_it_says_so(data: Path, lossy_bus: LossyBus, tm
     assert gone.returncode == 1
     assert "cannot be asked" in gone.stderr
     (data / READY_FILE).unlink()
-    assert events("list", "--data", str(data)).returncode == 2
+    nobody = events("list", "--data", str(data))
+    assert nobody.returncode == 1
+    assert nobody.stderr == (
+        f"no stack is running in {data}: start one there (tollhouse up), or name its folder with --data DIR\n"
+    )
     lossy_bus.start()

@@ -108,6 +108,17 @@ def test_an_amount_that_is_no_money_is_unpriceable(currency: str, amount: Any) -
 
 
 @pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize("amount", [0, -5, 2**63])
+def test_an_amount_out_of_range_is_told_by_its_argument(amount: int) -> None:
+    rules = prices({"bank.send_money": by_argument(argument="order.amount")})
+    told = r"^the argument 'order.amount', which tells the price, must come to 1 to 9007199254740991 minor"
+    with pytest.raises(Denied, match=told):
+        price(send_money(order={"amount": amount}), EXECUTOR, rules)
+    with pytest.raises(Denied, match=r"^the price must come to 1 to"):
+        price(send_money(), EXECUTOR, prices({"bank.send_money": FIXED | {"fixed_cents": 0}}))
+
+
+@pytest.mark.requirement("GW-10")
 @pytest.mark.requirement("GW-13")
 @pytest.mark.parametrize(
     "arguments",

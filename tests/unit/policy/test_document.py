@@ -37,7 +37,10 @@ def refusal(folder: Path, text: str) -> str:
             "must be a whole number of cents, got 1.5",
         ),
         ("{name: a.b, price: {fixed_cents: 5, argument: x}}", "a price is {fixed_cents}"),
-        ("{name: a.b, price: {argument: x, currency: XXX}}", "'XXX' is not an ISO 4217 currency"),
+        (
+            "{name: a.b, price: {argument: x, currency: XXX}}",
+            "must be an ISO 4217 code such as USD, got 'XXX'",
+        ),
         ("{name: a.b, arguments: {x: {maximum: '5'}}}", "roles.r.tools[0].arguments.x.maximum: must be a"),
         (
             "{name: a.b, arguments: {x: {max: 5}}}",
@@ -84,6 +87,19 @@ def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: st
             "1:10: version: must be text (put it in quotes), got 1.0",
         ),
         ("currency: USD\nroles: {}", "policy.yaml:1:1: version: is missing"),
+        *(
+            (
+                f'version: "1"\ncurrency: {wrong}\nroles: {{}}',
+                f"policy.yaml:2:11: currency: must be an {told}",
+            )
+            for wrong, told in (
+                ("DOLLAR", "ISO 4217 code such as USD, got 'DOLLAR'"),
+                ("usd", "ISO 4217 code such as USD, got 'usd'; did you mean USD?"),
+                ("EURO", "ISO 4217 code such as USD, got 'EURO'; did you mean EUR?"),
+                ("UDS", "ISO 4217 code such as USD, got 'UDS'; did you mean UZS or USD or AUD?"),
+            )
+        ),
+        ('version: "1"\ncurrency: 840\nroles: {}', "policy.yaml:2:11: currency: must be text (put it in"),
         (f"{HEAD}  r: {{daily_budget_cents: -1}}", "daily_budget_cents: must be greater than or equal to 0"),
         (
             f"{HEAD}  r: {{budget: 1}}",

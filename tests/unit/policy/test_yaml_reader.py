@@ -60,7 +60,7 @@ def test_scalars(text: str, value: object) -> None:
         ("a: 007", "f.yaml:1:4: 007: readers disagree about a leading zero"),
         ("1: x", "f.yaml:1:1: a key must be text"),
         ("[a]: x", "f.yaml:1:1: a key must be text"),
-        ("a: 1\n---\nb: 2", "f.yaml:2:1: expected a single document"),
+        ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here: a file has one"),
         ("", "f.yaml:1:1: the document is empty"),
         ("a: [1", "f.yaml:1:6:"),
         (b"a: 1\nb: \xff", "f.yaml:2:4: not UTF-8"),
@@ -74,6 +74,38 @@ def test_scalars(text: str, value: object) -> None:
 )
 def test_what_two_readers_could_take_differently_is_refused(text: str | bytes, told: str) -> None:
     assert told in refusal(text)
+
+
+INDENTED = "the indentation is wrong: all "
+NO_KEY = "no key can stand here: the line is indented too far"
+
+
+@pytest.mark.requirement("OPS-04")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a:\n  b: 1\n c: 2", f"3:2: {INDENTED}keys of one mapping"),
+        ("a:\n    b: 1\n  c: 2", f"3:3: {INDENTED}keys of one mapping"),
+        ("a:\n  - b\n - c", f"3:2: {INDENTED}lines of one list"),
+        ("a:\n  b: 1\n  - c", f"3:3: {INDENTED}lines of one list or mapping"),
+        ("a:\n  - x\n  b: 1", "3:3: a key stands where an item of a list is expected"),
+        ("a: 1\n b: 2", f"2:3: {NO_KEY}"),
+        ("a: b: c", f"1:5: {NO_KEY}"),
+        ("a: 1\nb\nc: 2", "2:1: a key wants ': ' behind it"),
+        ("a: - b", "1:4: a list begins on a line of its own"),
+        ("a: [1, 2\nb: 3", "2:2: ',' or ']' is missing in the list that begins at line 1"),
+        ("a:\n  {b: 1\nc: 2", "3:2: ',' or '}' is missing in the mapping that begins at line 2"),
+        ("a: 'x\nb: 1", "1:4: the text in quotes that begins here does not end"),
+        ("a: 'x' y", "1:8: text behind a text in quotes: put all of it in quotes"),
+        ("a: [1]]", "1:7: ] does not belong here"),
+        ("a: @x", "1:4: a text cannot begin with @: put it in quotes"),
+        ('a: "\\q"', "1:6: \\q is no escape in double quotes: write \\\\q, or use single quotes"),
+        ("a: |x\n  y", "1:5: behind | or > nothing may stand but - or + and a number"),
+        ("a: !<x", "1:7: this is no YAML: while parsing a tag"),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_plain_words_where_it_is(text: str, told: str) -> None:
+    assert refusal(text).startswith(f"f.yaml:{told}")
 
 
 class Strict(BaseModel):
@@ -171,5 +203,5 @@ def test_what_yaml_cannot_hold_is_no_document() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_a_document_error(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"absent\.yaml:1:1: cannot be read: No such file"):
+    with pytest.raises(DocumentError, match=r"absent\.yaml: there is no such file$"):
         read_model(tmp_path / "absent.yaml", Settings)

@@ -41,7 +41,7 @@ def line(number: int = 1, **changes: object) -> Line:
     return replace(LINE, number=number, own_id=f"txn-{number}", **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spelling", [NAME, NAME.upper(), str(HOLD)])
+@pytest.mark.parametrize("spelling", [NAME, NAME.upper(), str(HOLD)], ids=["name", "capitals", "hold"])
 def test_a_line_of_the_whole_is_matched_to_all_of_it(spelling: str) -> None:
     whole = line(reference=spelling)
     assert match([whole], [SPEND], frozenset()) == Matching([(whole, (ONE, TWO))])
