@@ -137,6 +137,12 @@ class ExecutionAnswer(BaseModel):
     executed_at: str
 
 
+class AccrualAnswer(ExecutionAnswer):
+    """The same of a metered call; it is to end where `depleted` names budgets (their keys): nothing is left."""
+
+    depleted: list[str]
+
+
 class VoidAnswer(BaseModel):
     """What was released."""
 
