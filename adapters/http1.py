@@ -96,13 +96,15 @@ class Pool:
         *,
         idempotent: bool = False,
         stall_s: float | None = None,
+        begun: Callable[[], None] | None = None,
     ) -> Response:
         """Send one request and wait for the head of its answer.
 
         `headers` hold none of the connection's own (`Content-Length`, `Transfer-Encoding`, …); `Host` is
         the server's unless given. A body that is iterated over is sent in chunks. `timeout_s` bounds the
         wait for a connection and, anew with each piece of the request sent, the wait for the head;
-        `stall_s` (by default the pool's) the silence within the answer's body.
+        `stall_s` (by default the pool's) the silence within the answer's body. `begun` is called when there
+        is a connection and nothing was written yet.
 
         Raises `ConnectFailed`, `NoAnswer`, `BadAnswer`, and `ValueError` for a request that would not be
         well formed. A request that could not be sent a second time was sent: that is `NoAnswer`.
@@ -116,6 +118,8 @@ class Pool:
             except ConnectFailed as error:
                 raise unanswered or error from None
             used = connection.used
+            if begun is not None:
+                begun()
             try:
                 return await connection.exchange(
                     head,

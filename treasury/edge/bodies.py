@@ -138,7 +138,7 @@ class ExecutionAnswer(BaseModel):
 
 
 class AccrualAnswer(ExecutionAnswer):
-    """The same of a metered call; it is to end where `depleted` names budgets (their keys): nothing is left."""
+    """The same of a metered call; `depleted` are the keys of its budgets that have nothing left: end it."""
 
     depleted: list[str]
 
