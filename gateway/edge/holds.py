@@ -20,8 +20,8 @@ import structlog
 
 from adapters.http1 import ConnectFailed
 from gateway.core.hold import Intent, placing
-from gateway.core.permit import Outcome, Permit
-from gateway.core.settle import Settlement, settlement, withdrawal
+from gateway.core.permit import Permit
+from gateway.core.settle import Settlement, withdrawal
 from gateway.core.usage import Part
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
@@ -71,8 +71,12 @@ class Holds:
 
         May be told twice. Raises `Unavailable` where the treasury could not be asked, its last word else.
         """
+        call, principal, spend = permit.call, permit.principal, permit.spend
+        if permit.hold_id is None or spend is None:
+            raise ValueError("only a call with a hold accrues")
+        asker = Asker(principal.tenant, principal.id, call.correlation_id)
         try:
-            return await self._accrue(settlement(permit, Outcome("unknown", 0)), part)
+            return await self._accrue(asker, permit.hold_id, spend.payee, part)
         except (BadRequest, Denied) as refusal:
             _refuse_in_flight(refusal)
             raise
@@ -89,7 +93,7 @@ class Holds:
                 await self._withdraw(due)
                 return None
             for part in due.parts:
-                await self._accrue(due, part)
+                await self._accrue(_asker(due), due.hold_id, due.recipient_account, part)
             return await self._tell(due, due.act, _key(due.hold_id, due.act))
         except (BadRequest, Denied) as refusal:
             _refuse_in_flight(refusal)
@@ -123,12 +127,11 @@ class Holds:
         if hold_id is not None:
             await self._tell(due._replace(hold_id=hold_id), "void", _key(hold_id, "void"))
 
-    async def _accrue(self, due: Settlement, part: Part) -> tuple[str, ...]:
+    async def _accrue(self, asker: Asker, hold_id: str, account: str, part: Part) -> tuple[str, ...]:
         number, cents = part
-        document = {"amount_cents": cents, "recipient_account": due.recipient_account}
-        once = Once(_key(due.hold_id, "accrual", str(number)), digest(document))
-        target = f"/v1/holds/{due.hold_id}/accruals"
-        answer = await self._treasury.write(_asker(due), target, document, once)
+        document = {"amount_cents": cents, "recipient_account": account}
+        once = Once(_key(hold_id, "accrual", str(number)), digest(document))
+        answer = await self._treasury.write(asker, f"/v1/holds/{hold_id}/accruals", document, once)
         match answer:
             case {"depleted": list(budgets)}:
                 return tuple(str(budget) for budget in budgets)
