@@ -97,6 +97,7 @@ class Pool:
         idempotent: bool = False,
         stall_s: float | None = None,
         begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response:
         """Send one request and wait for the head of its answer.
 
@@ -104,7 +105,8 @@ class Pool:
         the server's unless given. A body that is iterated over is sent in chunks. `timeout_s` bounds the
         wait for a connection and, anew with each piece of the request sent, the wait for the head;
         `stall_s` (by default the pool's) the silence within the answer's body. `begun` is called when there
-        is a connection and nothing was written yet.
+        is a connection and nothing was written yet; from then on the server may be silent for `patience_s`
+        where that is longer.
 
         Raises `ConnectFailed`, `NoAnswer`, `BadAnswer`, and `ValueError` for a request that would not be
         well formed. A request that could not be sent a second time was sent: that is `NoAnswer`.
@@ -125,8 +127,8 @@ class Pool:
                     head,
                     body,
                     head_only=method == _HEAD,
-                    timeout_s=timeout_s,
-                    stall_s=self._limits.stall_s if stall_s is None else stall_s,
+                    timeout_s=max(timeout_s, patience_s),
+                    stall_s=max(self._limits.stall_s if stall_s is None else stall_s, patience_s),
                 )
             except NoAnswer as error:
                 if not (idempotent and used and error.untouched and length != http1_request.CHUNKED):

@@ -56,7 +56,8 @@ class RateLimits(Protocol):
 
 class Upstreams(Protocol):
     """Sends to a tool server; `target` is the path and query below its URL's own path, empty for that itself.
-    `begun` is called when the request is about to be written.
+    `begun` is called when the request is about to be written; the tool may be silent for `patience_s`, where
+    that is longer than the settings have it.
 
     Raises `UpstreamFailed` where nothing was sent, `OutcomeUnknown` where no whole answer came.
     """
@@ -69,6 +70,7 @@ class Upstreams(Protocol):
         headers: list[tuple[bytes, bytes]],
         body: bytes | AsyncIterable[bytes] | None,
         begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response: ...
 
 

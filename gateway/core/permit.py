@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gateway.core.classify import Call
 from gateway.core.decide import UNDECIDED, Spend, Verdict
 from gateway.core.identify import Principal
 from gateway.core.usage import Usage
+
+_ENDED_BEFORE_S: Final = 30.0
 
 Ending = Literal["succeeded", "failed", "unknown"]
 
@@ -27,6 +29,11 @@ class Permit(NamedTuple):
     at: str = ""
     usage: Usage | None = None
     begun: Callable[[], None] | None = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long its tool may be silent at least: a metered call pays for the time, and is ended before."""
+        return 0.0 if self.usage is None else self.usage.tariff.max_seconds + _ENDED_BEFORE_S
 
     def judged(self, spend: Spend | None, verdict: Verdict) -> "Permit":
         """With what it costs and what policy said."""

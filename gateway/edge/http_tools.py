@@ -185,6 +185,7 @@ class _Passage:
             self.request.headers,
             self.body,
             permit.begun,
+            permit.patience_s,
         )
         try:
             self.status = response.status

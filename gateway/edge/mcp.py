@@ -216,8 +216,8 @@ class _Visit:
         if self.session_id is not None:
             headers.append((mcp_relay.SESSION, self.session_id))
         method = request.method.encode("ascii")
-        begun = permit and permit.begun
-        async with await self.gate.upstreams.send(server, method, b"", headers, body, begun) as response:
+        sending = (permit.begun, permit.patience_s) if permit else ()
+        async with await self.gate.upstreams.send(server, method, b"", headers, body, *sending) as response:
             mcp_relay.check_status(response)
             back = mcp_relay.passable(response, self._sealed(server, response))
             if permit is None:

@@ -65,16 +65,20 @@ class Upstream:
         headers: Headers,
         body: bytes | AsyncIterable[bytes] | None,
         begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response:
         """Send one request; `target` is the path and query below the server's URL. `begun` is called when
-        there is a connection for it.
+        there is a connection for it; where `patience_s` is longer than the settings', the tool may be silent
+        for so long.
 
         Raises `UpstreamFailed`, `OutcomeUnknown`, and what the request's own body raised.
         """
         base = self._bases.get(server.url) or self._open(server.url)
         path = base.stem + target if target else base.path
         try:
-            return await base.pool.send(method, path, headers, body, self._timeout_s, begun=begun)
+            return await base.pool.send(
+                method, path, headers, body, self._timeout_s, begun=begun, patience_s=patience_s
+            )
         except ValueError as error:
             raise BadRequest("malformed", f"this cannot be sent to a tool server: {error}") from error
         except HTTPError as error:

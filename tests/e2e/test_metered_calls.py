@@ -49,9 +49,9 @@ async def open_road(
 
     @asynccontextmanager
     async def opened(kind: type[Any] = GatewayInside, gateways: int = 1) -> AsyncIterator[Tollroad]:
-        often = {"accrual_interval_s": 0.1}
-        tool = MeteredTool()
-        async with tollroad(ledger_database, opa, tmp_path, kind, gateways, tool, often) as road:
+        """Tools may be silent for half a second, unless that is paid for."""
+        often = {"accrual_interval_s": 0.1, "upstream_timeout_s": 0.5, "upstream_idle_timeout_s": 0.5}
+        async with tollroad(ledger_database, opa, tmp_path, kind, gateways, MeteredTool(), often) as road:
             yield road
 
     return opened
