@@ -37,7 +37,7 @@ def metered(max_seconds: int = 600) -> dict[str, Any]:
 
 def roles(limit_cents: int = 1_000_000) -> dict[str, Any]:
     long = {f"tool.POST {path}": metered() for path in ("/run", "/break", "/error")}
-    tools = {**long, "gpu.run": metered(), "tool.POST /work": metered(max_seconds=1)}
+    tools = {**long, "gpu.run": metered(), "tool.POST /think": metered(max_seconds=1)}
     return {"executor": {"tools": tools, "patterns": [], "budgets": [daily(limit_cents)]}}
 
 
@@ -162,7 +162,7 @@ async def test_two_calls_are_ended_when_their_budget_is_depleted(road: Tollroad,
 
 
 async def test_a_call_that_takes_its_longest_time_is_ended_and_pays_what_was_held(road: Tollroad) -> None:
-    answer = await road.call("/work")
+    answer = await road.call("/think")
     assert (answer.status_code, answer.json()["code"]) == (403, "spend_exceeds_ceiling")
     assert await holds(road) == [("captured", CENTS_A_SECOND)]
     assert await completed(road, answer.headers["x-decision-id"]) == ("unknown", "spend_exceeds_ceiling")
