@@ -96,16 +96,17 @@ class Pool:
         *,
         idempotent: bool = False,
         stall_s: float | None = None,
+        begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response:
         """Send one request and wait for the head of its answer.
 
-        `headers` hold none of the connection's own (`Content-Length`, `Transfer-Encoding`, …); `Host` is
-        the server's unless given. A body that is iterated over is sent in chunks. `timeout_s` bounds the
-        wait for a connection and, anew with each piece of the request sent, the wait for the head;
-        `stall_s` (by default the pool's) the silence within the answer's body.
-
-        Raises `ConnectFailed`, `NoAnswer`, `BadAnswer`, and `ValueError` for a request that would not be
-        well formed. A request that could not be sent a second time was sent: that is `NoAnswer`.
+        `headers` hold none of the connection's own (`Content-Length`, …); `Host` is the server's by default.
+        A body that is iterated over is sent in chunks. `timeout_s` bounds the wait for a connection and, anew
+        with each piece sent, for the head; `stall_s` (by default the pool's) the silence within the body.
+        `begun` is called before anything is written; from then on `patience_s` counts where it is longer.
+        Raises `ConnectFailed`, `NoAnswer` (also where it could not be sent a second time), `BadAnswer`, and
+        `ValueError` for a request that would not be well formed.
         """
         length = len(body) if isinstance(body, bytes) else None if body is None else http1_request.CHUNKED
         head = http1_request.head(method, target, headers, self._host, length)
@@ -116,13 +117,15 @@ class Pool:
             except ConnectFailed as error:
                 raise unanswered or error from None
             used = connection.used
+            if begun is not None:
+                begun()
             try:
                 return await connection.exchange(
                     head,
                     body,
                     head_only=method == _HEAD,
-                    timeout_s=timeout_s,
-                    stall_s=self._limits.stall_s if stall_s is None else stall_s,
+                    timeout_s=max(timeout_s, patience_s),
+                    stall_s=max(self._limits.stall_s if stall_s is None else stall_s, patience_s),
                 )
             except NoAnswer as error:
                 if not (idempotent and used and error.untouched and length != http1_request.CHUNKED):

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
         1_000, ge=10, description="How often what the treasury has not heard is told again."
     )
 
+    accrual_interval_s: float = Field(
+        5.0, gt=0, description="How often a metered call that runs tells the treasury what it has used."
+    )
+
     # events
     nats_url: str | None = Field(
         None, description="Where the journal is shipped to; without it records stay here."

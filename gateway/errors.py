@@ -6,6 +6,7 @@
     ├── BadRequest              400, 405, 413, 422, 431: the request itself is at fault
     ├── UpstreamFailed          502, 504: the tool could not be reached, or answered garbage
     │   └── OutcomeUnknown      the request was sent and the tool may have acted
+    ├── Stopped                 403, 409: the gateway ended a metered call that was under way
     └── Unavailable             503: something that we need is gone; carries Retry-After
 
 Each carries its code (`schemas.codes`), from which its HTTP status follows. The edges catch `Refusal`
@@ -71,6 +72,10 @@ class UpstreamFailed(Refusal):
 
 class OutcomeUnknown(UpstreamFailed):
     """The request was sent and no (whole) answer came: the tool may have acted."""
+
+
+class Stopped(Refusal):
+    """The gateway ended a metered call while the tool worked for it: the tool may have acted."""
 
 
 class Unavailable(Refusal):

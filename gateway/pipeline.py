@@ -21,7 +21,8 @@ from gateway.core.identify import Principal
 from gateway.core.permit import Forward, Outcome, Permit
 from gateway.core.price import PriceTable, price, unpriceable
 from gateway.core.settle import Settlement, settlement
-from gateway.errors import Denied, OutcomeUnknown, Refusal, Unavailable
+from gateway.errors import Denied, OutcomeUnknown, Refusal, Stopped, Unavailable
+from gateway.metered import forward_metered, metered
 from gateway.ports import Gate
 from schemas.ids import new_id
 
@@ -47,9 +48,10 @@ async def run(
         await _refuse(gate, permit, refusal, began_s)
         raise
     await _record(gate, permit, began_s)
-    outcome = _UNTOLD
+    permit, outcome = metered(permit), _UNTOLD
     try:
-        outcome = await forward(permit)
+        usage = permit.usage
+        outcome = await (forward(permit) if usage is None else forward_metered(gate, permit, usage, forward))
     except Refusal as refusal:
         refusal.decision_id = permit.decision_id
         outcome = _outcome(refusal)
@@ -155,11 +157,13 @@ _NEVER_SENT = Outcome("failed", 0)
 
 
 def _outcome(refusal: Refusal) -> Outcome:
-    return Outcome("unknown" if isinstance(refusal, OutcomeUnknown) else "failed", 0, code=refusal.code)
+    stopped = isinstance(refusal, Stopped)
+    unknown = stopped or isinstance(refusal, OutcomeUnknown)
+    return Outcome("unknown" if unknown else "failed", 0, code=refusal.code, stopped=stopped)
 
 
 def _due(permit: Permit, outcome: Outcome) -> Settlement | None:
-    return settlement(permit, outcome.kind, outcome.status) if permit.hold_id else None
+    return settlement(permit, outcome) if permit.hold_id else None
 
 
 class _Heard(NamedTuple):

@@ -4,7 +4,7 @@ The edges fill them with the real thing (`gateway.house` says which); a test fil
 the path can be walked with no OPA, no treasury and no disk.
 """
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from gateway.core.permit import Permit
 from gateway.core.price import PriceTable
 from gateway.core.record import Entry
 from gateway.core.settle import Settlement
+from gateway.core.usage import Part
 
 
 class Identity(Protocol):
@@ -55,6 +56,8 @@ class RateLimits(Protocol):
 
 class Upstreams(Protocol):
     """Sends to a tool server; `target` is the path and query below its URL's own path, empty for that itself.
+    `begun` is called when the request is about to be written; the tool may be silent for `patience_s`, where
+    that is longer than the settings have it.
 
     Raises `UpstreamFailed` where nothing was sent, `OutcomeUnknown` where no whole answer came.
     """
@@ -66,6 +69,8 @@ class Upstreams(Protocol):
         target: bytes,
         headers: list[tuple[bytes, bytes]],
         body: bytes | AsyncIterable[bytes] | None,
+        begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response: ...
 
 
@@ -75,9 +80,13 @@ class Treasury(Protocol):
     `settle` answers the journal entry's id where money moved (null elsewhere); raises `Unavailable`, and is
     then called again from the journal until the treasury has heard. Any other `Refusal` is the treasury's
     last word. It must bear being told twice.
+
+    `accrue` tells one part of what a metered call has used, and answers which of its budgets are depleted
+    (`role:executor`); raises as `settle` does, and is then asked again with the same part.
     """
 
     async def hold(self, permit: Permit) -> str: ...
+    async def accrue(self, permit: Permit, part: Part) -> tuple[str, ...]: ...
     async def settle(self, due: Settlement) -> str | None: ...
 
 

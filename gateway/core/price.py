@@ -9,6 +9,9 @@ An argument's amount is in the currency's major unit, as the tool takes it. It i
 a ratio of whole numbers, never through a float and never rounded: what has more digits than the currency
 cannot be paid, so the call is refused (`call_unpriceable`). So is a call in which another argument's name
 differs from that one's in case alone: some tools read either.
+
+A metered call costs at most what its longest time comes to, and that is its price here
+(`gateway.core.usage` says what it has used).
 """
 
 import re
@@ -19,6 +22,7 @@ from typing import Any, Final
 from gateway.core.classify import Call
 from gateway.core.decide import Spend
 from gateway.core.identify import Principal
+from gateway.core.usage import tariff
 from gateway.errors import Denied
 from schemas.currency import AMOUNT_CENTS_MAX, EXPONENTS
 
@@ -108,6 +112,8 @@ def _amount(rule: Price, arguments: dict[str, Any], currency: str) -> tuple[int,
     match rule:
         case {"kind": "fixed", "fixed_cents": int(cents)}:
             return cents, currency
+        case {"kind": "metered"} if metered := tariff(rule):
+            return metered.ceiling_cents(), currency
         case {"kind": "per_unit", "per_unit_cents": int(cents), "argument": str(path)}:
             return _times(_number(arguments, path), cents, path), currency
         case {"kind": "argument", "argument": str(path), "currency": str(code)} if code in EXPONENTS:

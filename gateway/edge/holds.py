@@ -7,6 +7,9 @@ have acted. Of a call that waits for a person nothing was forwarded, so the trea
 A hold that was asked for and not answered may have been placed. Nothing is forwarded under it, so it is
 withdrawn: by the decision's id, which is the id of its intent and the key of its request.
 
+What a metered call has used accrues under its hold while it runs, in parts that are numbered: the number is
+in the key, so a part that is told again is charged once.
+
 The keys of these requests begin with `gateway:`, which no agent's key does (`spend_requests`): an agent that
 could take the key of a capture could keep its money.
 """
@@ -19,6 +22,7 @@ from adapters.http1 import ConnectFailed
 from gateway.core.hold import Intent, placing
 from gateway.core.permit import Permit
 from gateway.core.settle import Settlement, withdrawal
+from gateway.core.usage import Part
 from gateway.edge.treasury import Asker, Once, Treasury, unavailable
 from gateway.edge.warrants import Signer
 from gateway.errors import BadRequest, Denied, Refusal, Unavailable
@@ -62,6 +66,21 @@ class Holds:
                 gone.withdrawal = withdrawal(permit)
             raise
 
+    async def accrue(self, permit: Permit, part: Part) -> tuple[str, ...]:
+        """Charge a part of what a metered call has used; answers which of its budgets are depleted.
+
+        May be told twice. Raises `Unavailable` where the treasury could not be asked, its last word else.
+        """
+        call, principal, spend = permit.call, permit.principal, permit.spend
+        if permit.hold_id is None or spend is None:
+            raise ValueError("only a call with a hold accrues")
+        asker = Asker(principal.tenant, principal.id, call.correlation_id)
+        try:
+            return await self._accrue(asker, permit.hold_id, spend.payee, part)
+        except (BadRequest, Denied) as refusal:
+            _refuse_in_flight(refusal)
+            raise
+
     async def settle(self, due: Settlement) -> str | None:
         """Capture, void, mark unknown or withdraw; answers the journal entry of a capture.
 
@@ -73,11 +92,13 @@ class Holds:
             if due.act == "withdraw":
                 await self._withdraw(due)
                 return None
+            for part in due.parts:
+                await self._accrue(_asker(due), due.hold_id, due.recipient_account, part)
             return await self._tell(due, due.act, _key(due.hold_id, due.act))
         except (BadRequest, Denied) as refusal:
             _refuse_in_flight(refusal)
             _log_refused(due, due.act, refusal)
-            if due.act in ("capture", "void"):
+            if due.act in ("capture", "void") or due.parts:
                 await self._keep_as_unknown(due)
             raise
 
@@ -105,6 +126,16 @@ class Holds:
         hold_id = (intent.get("authorization") or {}).get("hold_id")
         if hold_id is not None:
             await self._tell(due._replace(hold_id=hold_id), "void", _key(hold_id, "void"))
+
+    async def _accrue(self, asker: Asker, hold_id: str, account: str, part: Part) -> tuple[str, ...]:
+        number, cents = part
+        document = {"amount_cents": cents, "recipient_account": account}
+        once = Once(_key(hold_id, "accrual", str(number)), digest(document))
+        answer = await self._treasury.write(asker, f"/v1/holds/{hold_id}/accruals", document, once)
+        match answer:
+            case {"depleted": list(budgets)}:
+                return tuple(str(budget) for budget in budgets)
+        raise unavailable("the treasury's answer is not an accrual")
 
     async def _tell(self, due: Settlement, act: str, key: str) -> str | None:
         document: dict[str, Any] = {}

@@ -170,7 +170,7 @@ class _Passage:
             if not self.request.gone:
                 raise
             task.uncancel()
-            return Outcome("unknown", self.status)
+            return Outcome("unknown", self.status, stopped=True)
         finally:
             self.request.on_gone(None)
 
@@ -184,6 +184,8 @@ class _Passage:
             self.target,
             self.request.headers,
             self.body,
+            permit.begun,
+            permit.patience_s,
         )
         try:
             self.status = response.status

@@ -85,7 +85,7 @@ def unsettled(path: Path, limit: int, after: str = "") -> list[Settlement]:
             "SELECT due FROM settlements WHERE live = 0 AND hold_id > ? ORDER BY hold_id LIMIT ?",
             (after, limit),
         )
-        return [Settlement(**orjson.loads(due)) for (due,) in rows]
+        return [Settlement.of(orjson.loads(due)) for (due,) in rows]
 
 
 def find(path: Path, decision_id: str, tenant: str, principal: str) -> dict[str, dict[str, Any]]:

@@ -171,7 +171,7 @@ class _Visit:
 
         async def forward(permit: Permit) -> Outcome:
             self.request.asked = None
-            return await self._while_here(self._exchange(server, body, permit.decision_id))
+            return await self._while_here(self._exchange(server, body, permit))
 
         await run(self.gate, self.principal, self.call, forward)
 
@@ -205,23 +205,24 @@ class _Visit:
             if not request.gone:
                 raise
             task.uncancel()
-            return Outcome("unknown", 0)
+            return Outcome("unknown", 0, stopped=True)
         finally:
             request.on_gone(None)
 
-    async def _exchange(self, server: Server, body: bytes | None, decision_id: str | None) -> Outcome:
-        """Send the request on and its answer back; one with a decision is watched for how it ends."""
+    async def _exchange(self, server: Server, body: bytes | None, permit: Permit | None) -> Outcome:
+        """Send the request on and its answer back; that of a judged call is watched for how it ends."""
         request = self.request
         headers: Headers = [header for header in request.headers if header[0] not in _NOT_SENT_ON]
         if self.session_id is not None:
             headers.append((mcp_relay.SESSION, self.session_id))
         method = request.method.encode("ascii")
-        async with await self.gate.upstreams.send(server, method, b"", headers, body) as response:
+        sending = (permit.begun, permit.patience_s) if permit else ()
+        async with await self.gate.upstreams.send(server, method, b"", headers, body, *sending) as response:
             mcp_relay.check_status(response)
             back = mcp_relay.passable(response, self._sealed(server, response))
-            if decision_id is None:
+            if permit is None:
                 return await mcp_relay.pass_on(request, response, back)
-            return await mcp_relay.relay(request, response, back, decision_id, self.id)
+            return await mcp_relay.relay(request, response, back, permit.decision_id, self.id)
 
     def _sealed(self, server: Server, response: Response) -> bytes | None:
         """The session id that the server hands out, sealed for this caller."""

@@ -10,7 +10,7 @@ request's own body (too large, too slow, its caller gone) is the caller's, and c
 """
 
 import ssl
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -64,15 +64,21 @@ class Upstream:
         target: bytes,
         headers: Headers,
         body: bytes | AsyncIterable[bytes] | None,
+        begun: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
     ) -> Response:
-        """Send one request; `target` is the path and query below the server's URL.
+        """Send one request; `target` is the path and query below the server's URL. `begun` is called when
+        there is a connection for it; where `patience_s` is longer than the settings', the tool may be silent
+        for so long.
 
         Raises `UpstreamFailed`, `OutcomeUnknown`, and what the request's own body raised.
         """
         base = self._bases.get(server.url) or self._open(server.url)
         path = base.stem + target if target else base.path
         try:
-            return await base.pool.send(method, path, headers, body, self._timeout_s)
+            return await base.pool.send(
+                method, path, headers, body, self._timeout_s, begun=begun, patience_s=patience_s
+            )
         except ValueError as error:
             raise BadRequest("malformed", f"this cannot be sent to a tool server: {error}") from error
         except HTTPError as error:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from schemas.currency import EXPONENTS
 from schemas.ids import canonical
 from tollhouse.policy.condition import compile_condition
-from tollhouse.policy.document import PolicyDocument, Price, Role, SpendRule, Tool
+from tollhouse.policy.document import RATES, PolicyDocument, Price, Role, SpendRule, Tool
 from tollhouse.policy.folder import folder_bundle
 from tollhouse.policy.reader import read_policy
 from tollhouse.policy.revision import MANIFEST, ROOT, Files, Revision, digest_of
@@ -86,7 +86,9 @@ def _grant(tool: Tool, currency: str) -> dict[str, Any]:
 
 
 def _price(price: Price, currency: str) -> dict[str, Any]:
-    said = _said(**price.model_dump(exclude={"currency"}), kind=price.kind)
+    said = _said(**price.model_dump(exclude={"currency", *RATES}), kind=price.kind)
+    if price.kind == "metered":
+        said["rate_cents"], said["rate_seconds"] = price.rate
     if price.kind == "argument":
         said["currency"] = price.currency or currency
         said["minor_units"] = 10 ** EXPONENTS[said["currency"]]

@@ -18,11 +18,15 @@ from tollhouse.policy.condition import compile_condition
 TOOLS_MAX: Final = 10_000
 RULES_MAX: Final = 1_000
 _ACTION: Final = re.compile(r"deny|require_(?P<role>[A-Za-z0-9_.-]+)_approval")
+SECONDS_MAX: Final = 86_400
+RATES: Final = {"per_second_cents": 1, "per_minute_cents": 60, "per_hour_cents": 3_600}
+"""The rates of a metered price, and the seconds that each is for."""
 _PRICE_FORMS: Final = (
     {"fixed_cents"},
     {"per_unit_cents", "argument"},
     {"argument"},
     {"argument", "currency"},
+    *({rate, "max_seconds"} for rate in RATES),
 )
 PAYEE: Final = "{payee}"
 _ACCOUNTS: Final = re.compile(r"[A-Za-z0-9._:@/*-]*")
@@ -64,22 +68,29 @@ class _Part(BaseModel):
 
 
 class Price(_Part):
-    """What one call costs: fixed, the amount that an argument says, or a price for each unit of it.
+    """What one call costs: fixed, the amount that an argument says, a price for each unit of it, or a rate
+    for the time that it takes, at most `max_seconds`.
 
     `argument` may be a path such as `order.amount`. An amount is in the currency's major unit.
     """
 
     fixed_cents: PositiveCents | None = None
     per_unit_cents: PositiveCents | None = None
+    per_second_cents: PositiveCents | None = None
+    per_minute_cents: PositiveCents | None = None
+    per_hour_cents: PositiveCents | None = None
+    max_seconds: int | None = Field(default=None, ge=1, le=SECONDS_MAX)
     argument: Name | None = None
     currency: Currency | None = None
     charged_on_error: bool = False
 
     @property
-    def kind(self) -> Literal["fixed", "per_unit", "argument"]:
-        """Which of the three forms it is."""
+    def kind(self) -> Literal["fixed", "per_unit", "argument", "metered"]:
+        """Which of the four forms it is."""
         if self.fixed_cents is not None:
             return "fixed"
+        if self.max_seconds is not None:
+            return "metered"
         return "argument" if self.per_unit_cents is None else "per_unit"
 
     @model_validator(mode="after")
@@ -87,10 +98,19 @@ class Price(_Part):
         says = self.model_fields_set - {"charged_on_error"}
         if says not in _PRICE_FORMS:
             raise ValueError(
-                "a price is {fixed_cents}, {per_unit_cents, argument} or {argument, currency},"
+                "a price is {fixed_cents}, {per_unit_cents, argument}, {argument, currency} or"
+                " {per_second_cents, max_seconds} (per minute, per hour),"
                 f" not {{{', '.join(sorted(says))}}}"
             )
+        if self.rate[0] * (self.max_seconds or 0) > AMOUNT_CENTS_MAX:
+            raise ValueError("a call of max_seconds costs more than a ledger can hold")
         return self
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """The minor units that a metered call costs, in so many seconds; 0 of any other price."""
+        said = ((getattr(self, name), seconds) for name, seconds in RATES.items())
+        return next(((cents, seconds) for cents, seconds in said if cents is not None), (0, 1))
 
 
 class Tool(_Part):

@@ -6,7 +6,7 @@ time. A batch of one is how a single command is decided.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from treasury.core.authorization import Outcome, Request, Terms, charge_of, decide
@@ -97,10 +97,12 @@ def _decide(
             (outcome,), after = decide([request], states, terms, at)
             return Authorized(request, outcome, declares), after
         case Captured(_, capture):
-            return ruling, {
+            after = {
                 budget: release(take(state, capture.amount_cents), capture.released_cents)
                 for budget, state in states.items()
             }
+            depleted = {budget.key for budget, state in after.items() if state.is_depleted()}
+            return replace(ruling, depleted=tuple(sorted(depleted))), after
         case Released(held):
             left_cents = held.spend.left_cents()
             return ruling, {budget: release(state, left_cents) for budget, state in states.items()}

@@ -35,6 +35,10 @@ class BudgetState:
     captured_cents: int = 0
     topped_up_cents: int = 0
 
+    def is_depleted(self) -> bool:
+        """Whether as much was captured as there is, so that what is held of it is to be used no further."""
+        return self.captured_cents >= self.limit_cents + self.topped_up_cents
+
     def room_cents(self) -> int:
         """What may still be held; negative where the limit was lowered."""
         return self.limit_cents + self.topped_up_cents - self.held_cents - self.captured_cents

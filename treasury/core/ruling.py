@@ -70,11 +70,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """Held money moves."""
+    """Held money moves. `depleted` are the keys of its budgets that have nothing left after it."""
 
     held: Held
     capture: Capture
     entry: JournalEntry
+    depleted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from treasury.core.command import (
 )
 from treasury.edge.answers import StrictRoute
 from treasury.edge.bodies import (
+    AccrualAnswer,
     AuthorizationAnswer,
     AuthorizationBody,
     CaptureBody,
@@ -85,7 +86,7 @@ async def capture_hold(request: Request, hold_id: UUID, body: CaptureBody, writi
     return await _answered(request, writing, act)
 
 
-@router.post("/holds/{hold_id}/accruals", response_model=ExecutionAnswer)
+@router.post("/holds/{hold_id}/accruals", response_model=AccrualAnswer)
 async def accrue(request: Request, hold_id: UUID, body: CaptureBody, writing: Writing) -> JSONResponse:
     """Capture what a metered call has used since the last time; the rest stays held."""
     act = Accrue(hold_id, body.recipient_account, body.amount_cents)

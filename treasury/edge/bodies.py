@@ -137,6 +137,12 @@ class ExecutionAnswer(BaseModel):
     executed_at: str
 
 
+class AccrualAnswer(ExecutionAnswer):
+    """The same of a metered call; `depleted` are the keys of its budgets that have nothing left: end it."""
+
+    depleted: list[str]
+
+
 class VoidAnswer(BaseModel):
     """What was released."""
 

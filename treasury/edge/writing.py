@@ -15,7 +15,7 @@ from schemas.ids import new_id
 from schemas.warrant import Warrant
 from treasury.core.authorization import AUTHORIZATION, HOLD
 from treasury.core.batch import Authorized, Decided
-from treasury.core.command import Answer, Command
+from treasury.core.command import Accrue, Answer, Command
 from treasury.core.intent import FOLLOWS, INTENT, Intent
 from treasury.core.known import Held
 from treasury.core.lifecycle import UNBORN
@@ -212,7 +212,8 @@ class Writing:
                 name: document[name] for name in ("journal_entry_id", "recipient_account", "amount_cents")
             }
             self._tell(command, "treasury.executed", held.intent, **held.told(), **told)
-            return Answer(200, document)
+            accrued = {"depleted": list(decided.depleted)} if isinstance(command.act, Accrue) else {}
+            return Answer(200, document | accrued)
 
         return tell
 

@@ -265,6 +265,13 @@ _costs("per_unit", price, call) if {
 	_whole(units, tens) * price.per_unit_cents == call.spend.amount_cents * tens
 }
 
+# A call is metered for max_seconds at most. What a part of the rate's seconds comes to is rounded up.
+_costs("metered", price, call) if {
+	whole := price.rate_cents * price.max_seconds
+	call.spend.amount_cents * price.rate_seconds >= whole
+	(call.spend.amount_cents - 1) * price.rate_seconds < whole
+}
+
 _number(call, path) := value if {
 	value := object.get(call.action.arguments, split(path, "."), null)
 	is_number(value)

@@ -196,6 +196,29 @@ test_unit_prices if {
 	codes(costing(called("print.pages", {"job": {"pages": 2.5000000000000000001}}), 5)) == {"call_unpriceable"}
 }
 
+test_metered_prices_are_those_of_their_longest_time if {
+	codes(costing(called("gpu.run", {}), 1200)) == set()
+	codes(costing(called("gpu.run", {}), 1199)) == {"call_unpriceable"}
+	codes(costing(called("gpu.run", {}), 1201)) == {"call_unpriceable"}
+	codes(called("gpu.run", {})) == {"call_unpriceable"}
+	codes(object.union(costing(called("gpu.run", {}), 1200), {"spend": {"currency": "EUR"}})) == {"call_unpriceable"}
+}
+
+test_the_part_of_a_minute_is_rounded_up_once if {
+	codes(costing(called("voice.POST /calls", {}), 5)) == set()
+	codes(costing(called("voice.POST /calls", {}), 4)) == {"call_unpriceable"}
+	codes(costing(called("voice.POST /calls", {}), 6)) == {"call_unpriceable"}
+}
+
+test_a_metered_price_that_lacks_a_word_is_none if {
+	price := {"kind": "metered", "rate_cents": 2, "rate_seconds": 1, "max_seconds": 600}
+	every word in ["rate_cents", "rate_seconds", "max_seconds"] {
+		granted := {"price": object.remove(price, [word]), "additional_arguments": true}
+		roles := {"executor": {"tools": {"t.t": granted}, "patterns": []}}
+		codes(costing(called("t.t", {}), 1200)) == {"call_unpriceable"} with data.gateway.roles as roles
+	}
+}
+
 test_a_free_tool_costs_nothing if {
 	codes(costing(called("bank.get_balance", {}), 5)) == {"call_unpriceable"}
 }

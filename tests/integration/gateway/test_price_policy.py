@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,21 @@ def test_both_tell_the_same_amount_of_units(judge: Judge, units: Decimal, cents:
         assert (units * cents) % 1 != 0
     else:
         assert total == units * cents
+
+
+@pytest.mark.requirement("TRE-15")
+@MANY
+@given(
+    cents=st.integers(min_value=1, max_value=10**6),
+    seconds=st.sampled_from([1, 60, 3_600]),
+    longest=st.integers(min_value=1, max_value=86_400),
+)
+def test_both_tell_the_same_ceiling_of_a_metered_call(
+    judge: Judge, cents: int, seconds: int, longest: int
+) -> None:
+    rate = {"rate_cents": cents, "rate_seconds": seconds, "max_seconds": longest}
+    rule = {"kind": "metered", **rate, "charged_on_error": True}
+    roles = {"executor": {"tools": {"gpu.run": {"price": rule}}, "patterns": []}}
+    total = agreed(judge, roles, Call(kind="tool_call", server="gpu", tool="run"))
+    assert total is not None
+    assert total - 1 < Fraction(cents * longest, seconds) <= total

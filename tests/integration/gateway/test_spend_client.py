@@ -11,6 +11,10 @@ import orjson
 import pytest
 
 from adapters.http1 import TcpAddress
+from gateway.core.classify import Call
+from gateway.core.decide import Spend
+from gateway.core.identify import Principal
+from gateway.core.permit import Permit
 from gateway.core.settle import Settlement
 from gateway.edge.holds import Holds
 from gateway.edge.treasury import Asker, Once, Treasury
@@ -20,6 +24,7 @@ from tests.fixtures.deadlines import HUNG_S
 
 TIMEOUT_S = 0.4
 SCOUT = Asker("acme", "scout", "corr-1")
+AGENT = Principal("scout", "executor", "acme", "api_key")
 ONCE = Once("key-1", "ab" * 32)
 
 
@@ -225,3 +230,80 @@ async def test_a_settlement_that_the_treasury_is_busy_with_stays_due(tmp_path: P
         for _ in range(2):
             with pytest.raises(Unavailable):
                 await holds.settle(Settlement("h1", "void", "acme", "scout", "c", 5, "bank"))
+
+
+def accrued(**more: Any) -> bytes:
+    return answer(200, {"journal_entry_id": "e1"} | more)
+
+
+def metered(parts: tuple[tuple[int, int], ...] = (), act: Any = "capture") -> Settlement:
+    return Settlement("h1", act, "acme", "scout", "c", 5, "gpu", parts)
+
+
+@pytest.mark.requirement("TRE-15")
+async def test_a_part_is_told_under_its_number_and_answered_with_depleted_budgets(tmp_path: Path) -> None:
+    generate(tmp_path / "key.jwk")
+    server = Scripted(accrued(depleted=["role:executor"]), accrued(depleted=[]), accrued())
+    permit = Permit(
+        "d", Call("tool_call", "gpu", "run"), AGENT, spend=Spend(60, "USD", "tool_call", "gpu"), hold_id="h1"
+    )
+    async with server.client() as treasury:
+        holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
+        assert await holds.accrue(permit, (1, 10)) == ("role:executor",)
+        assert await holds.accrue(permit, (2, 4)) == ()
+        with pytest.raises(Unavailable):
+            await holds.accrue(permit, (3, 4))
+    assert keys(server) == [b"gateway:h1:accrual:%d" % number for number in (1, 2, 3)]
+    bodies = [orjson.loads(sent.partition(b"\r\n\r\n")[2]) for sent in server.sent]
+    assert bodies[0] == {"amount_cents": 10, "recipient_account": "gpu"}
+    assert server.sent[1].startswith(b"POST /v1/holds/h1/accruals ")
+
+
+@pytest.mark.requirement("TRE-15")
+async def test_what_a_metered_call_used_is_told_before_its_end_and_again_alike(tmp_path: Path) -> None:
+    generate(tmp_path / "key.jwk")
+    part, gone = accrued(depleted=[]), answer(503, {"code": "treasury_unavailable", "detail": "gone"})
+    server = Scripted(part, gone, part, part, answer(200, {"journal_entry_id": "e3"}))
+    async with server.client() as treasury:
+        holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
+        with pytest.raises(Unavailable):
+            await holds.settle(metered(((1, 10), (2, 4))))
+        assert await holds.settle(metered(((1, 10), (2, 4)))) == "e3"
+    assert server.sent[:2] == server.sent[2:4]
+    assert keys(server)[-1] == b"gateway:h1:capture"
+
+
+@pytest.mark.requirement("TRE-15")
+@pytest.mark.parametrize("act", ["capture", "unknown"])
+async def test_a_part_that_is_refused_for_good_keeps_its_hold_as_unknown(tmp_path: Path, act: Any) -> None:
+    generate(tmp_path / "key.jwk")
+    taken = answer(422, {"code": "idempotency_mismatch", "detail": "another part"})
+    busy = answer(409, {"code": "idempotency_in_flight", "detail": "wait"})
+    server = Scripted(busy, taken, answer(200, {"status": "unknown"}))
+    async with server.client() as treasury:
+        holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
+        with pytest.raises(Unavailable):
+            await holds.settle(metered(((1, 10),), act))
+        with pytest.raises(BadRequest, match="another part"):
+            await holds.settle(metered(((1, 10),), act))
+    assert keys(server) == [b"gateway:h1:accrual:1"] * 2 + [b"gateway:h1:unknown"]
+
+
+@pytest.mark.requirement("TRE-15")
+@pytest.mark.parametrize(
+    ("refused", "raised"),
+    [
+        (answer(409, {"code": "idempotency_in_flight", "detail": "wait"}), Unavailable),
+        (answer(409, {"code": "duplicate", "detail": "captured already"}), BadRequest),
+    ],
+)
+async def test_a_part_that_is_refused_says_whether_to_ask_again(
+    tmp_path: Path, refused: bytes, raised: type[Refusal]
+) -> None:
+    generate(tmp_path / "key.jwk")
+    server = Scripted(refused)
+    permit = Permit("d", Call("tool_call", "gpu", "run"), AGENT, spend=Spend(6, "USD", "p"), hold_id="h1")
+    async with server.client() as treasury:
+        holds = Holds(treasury, Signer(tmp_path / "key.jwk", "gateway", time.time))
+        with pytest.raises(raised):
+            await holds.accrue(permit, (1, 5))

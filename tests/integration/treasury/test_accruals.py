@@ -68,6 +68,35 @@ async def test_an_accrual_that_is_asked_for_again_is_made_once(treasury_service:
     assert await standing(treasury_service) == ("placed", 100, 900, 100)
 
 
+async def test_an_accrual_tells_which_budgets_are_depleted(treasury_service: Treasury) -> None:
+    """The money of two calls is held before their budget's limit is lowered below what both may use."""
+    first, second = [await metered(treasury_service) for _ in range(2)]
+    assert (await accrue(treasury_service, first, 100)).json()["depleted"] == []
+    too_much = await treasury_service.gateway.spend(
+        Spend(1), unsettled="unknown", budgets=[{"key": "role:executor", "window": "day", "limit_cents": 300}]
+    )
+    assert too_much.json()["reason"] == "budget_exceeded"
+    assert (await accrue(treasury_service, second, 199)).json()["depleted"] == []
+    last = await accrue(treasury_service, first, 1, "last")
+    assert last.json()["depleted"] == ["role:executor"]
+    assert (await accrue(treasury_service, second, 5)).json()["depleted"] == ["role:executor"]
+    assert (await accrue(treasury_service, first, 1, "last")).json() == last.json()
+    body = {"amount_cents": 1, "recipient_account": "meter"}
+    captured = await treasury_service.gateway.post(f"/v1/holds/{first}/capture", body)
+    assert "depleted" not in captured.json()
+
+
+async def test_what_became_unknown_accrues_on_and_ends(treasury_service: Treasury) -> None:
+    hold_id = await metered(treasury_service)
+    await accrue(treasury_service, hold_id, 100)
+    await treasury_service.gateway.post(f"/v1/holds/{hold_id}/unknown", {})
+    await accrue(treasury_service, hold_id, 100)
+    assert await standing(treasury_service) == ("unknown", 200, 800, 200)
+    body = {"amount_cents": 1, "recipient_account": "meter"}
+    await treasury_service.gateway.post(f"/v1/holds/{hold_id}/capture", body)
+    assert await standing(treasury_service) == ("captured", 201, 0, 201)
+
+
 async def test_only_a_paid_calls_own_gateway_accrues(treasury_service: Treasury) -> None:
     spend = (await treasury_service.gateway.spend(Spend())).json()
     assert (await accrue(treasury_service, spend["hold_id"], 1)).status_code == 403

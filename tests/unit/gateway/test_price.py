@@ -55,6 +55,34 @@ def test_a_fixed_price_names_its_rule_purpose_and_payee() -> None:
     assert (spend.purpose, spend.payee, spend.price) == ("tool_call", "bank", FIXED)
 
 
+METERED = {
+    "kind": "metered",
+    "rate_cents": 2,
+    "rate_seconds": 1,
+    "max_seconds": 600,
+    "charged_on_error": False,
+}
+
+
+@pytest.mark.requirement("TRE-15")
+@pytest.mark.parametrize(("seconds", "cents"), [(1, 1_200), (60, 20), (599, 3), (3_600, 1)])
+def test_a_metered_call_costs_what_its_longest_time_comes_to(seconds: int, cents: int) -> None:
+    rule = METERED | {"rate_seconds": seconds}
+    spend = price(send_money(), EXECUTOR, prices({"bank.send_money": rule}))
+    assert spend is not None
+    assert (spend.amount_cents, spend.currency, spend.payee, spend.price) == (cents, "USD", "bank", rule)
+
+
+@pytest.mark.requirement("TRE-15")
+@pytest.mark.parametrize("word", ["rate_cents", "rate_seconds", "max_seconds"])
+def test_a_metered_price_of_another_form_is_unpriceable(word: str) -> None:
+    rules: list[dict[str, Any]] = [METERED | {word: wrong} for wrong in (0, -1, "2", 1.5, None)]
+    for rule in (*rules, {name: value for name, value in METERED.items() if name != word}):
+        with pytest.raises(Denied) as refused:
+            price(send_money(), EXECUTOR, prices({"bank.send_money": rule}))
+        assert refused.value.code == "call_unpriceable"
+
+
 @pytest.mark.requirement("GW-10")
 @pytest.mark.parametrize(
     ("currency", "amount", "cents"),

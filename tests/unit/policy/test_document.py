@@ -41,6 +41,21 @@ def refusal(folder: Path, text: str) -> str:
             "{name: a.b, price: {argument: x, currency: XXX}}",
             "must be an ISO 4217 code such as USD, got 'XXX'",
         ),
+        (
+            "{name: a.b, price: {per_second_cents: 2}}",
+            "{per_second_cents, max_seconds} (per minute, per hour), not {per_second_cents}",
+        ),
+        ("{name: a.b, price: {max_seconds: 60}}", "not {max_seconds}"),
+        (
+            "{name: a.b, price: {per_second_cents: 2, per_hour_cents: 2, max_seconds: 60}}",
+            "not {max_seconds, per_hour_cents, per_second_cents}",
+        ),
+        ("{name: a.b, price: {per_second_cents: 2, max_seconds: 0}}", "greater than or equal to 1"),
+        ("{name: a.b, price: {per_second_cents: 2, max_seconds: 86401}}", "less than or equal to 86400"),
+        (
+            "{name: a.b, price: {per_hour_cents: 9007199254740991, max_seconds: 2}}",
+            "costs more than a ledger can hold",
+        ),
         ("{name: a.b, arguments: {x: {maximum: '5'}}}", "roles.r.tools[0].arguments.x.maximum: must be a"),
         (
             "{name: a.b, arguments: {x: {max: 5}}}",
@@ -167,6 +182,18 @@ def test_a_document_becomes_data(tmp_path: Path) -> None:
         (
             "{per_unit_cents: 2, argument: job.pages}",
             {"kind": "per_unit", "per_unit_cents": 2, "argument": "job.pages"},
+        ),
+        (
+            "{per_second_cents: 2, max_seconds: 600}",
+            {"kind": "metered", "rate_cents": 2, "rate_seconds": 1, "max_seconds": 600},
+        ),
+        (
+            "{per_minute_cents: 3, max_seconds: 90}",
+            {"kind": "metered", "rate_cents": 3, "rate_seconds": 60, "max_seconds": 90},
+        ),
+        (
+            "{per_hour_cents: 250, max_seconds: 86400}",
+            {"kind": "metered", "rate_cents": 250, "rate_seconds": 3600, "max_seconds": 86400},
         ),
         (
             "{argument: amount}",

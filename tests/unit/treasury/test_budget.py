@@ -1,6 +1,7 @@
 """Budgets: decided in the order of arrival, never above their limit."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -65,6 +66,16 @@ def test_the_last_cent_may_be_held_and_what_was_topped_up_is_room() -> None:
     (lacking,), after = place({IDS[0]: state}, [Charge(57, {IDS[0]: 100})])
     assert (lacking, after[IDS[0]].held_cents) == (None, 87)
     assert place(after, [Charge(1, {IDS[0]: 100})])[0] == [IDS[0]]
+
+
+@pytest.mark.requirement("TRE-15")
+def test_a_budget_is_depleted_when_as_much_was_captured_as_there_is() -> None:
+    held = BudgetState(100, held_cents=7, captured_cents=0, topped_up_cents=7)
+    assert not capture(held, 6).is_depleted()
+    assert not replace(held, held_cents=107).is_depleted()
+    assert not replace(held, captured_cents=106).is_depleted()
+    assert replace(held, captured_cents=107).is_depleted()
+    assert replace(held, captured_cents=107, limit_cents=50).is_depleted()
 
 
 @given(charges)

@@ -257,6 +257,20 @@ def test_a_workflows_budget_is_one_more() -> None:
     assert ruling.request.warrant.budgets == (*AUTHORIZE.budgets, own)
 
 
+@pytest.mark.requirement("TRE-15")
+def test_what_is_captured_tells_which_of_its_budgets_are_depleted() -> None:
+    month, tenant = replace(BUDGET, window="month"), replace(BUDGET, key="tenant:acme")
+    charged = replace(CALL, charged=(tenant, month, BUDGET))
+    docket = hear([a_command(Accrue(HOLD, "tool:a", 40))], [known(charged)], NOW)
+    ample, last = BudgetState(41, 100), BudgetState(40, 100)
+    states = {("acme", tenant): ample, ("acme", month): last, ("acme", BUDGET): last}
+    for limit_cents, depleted in ((41, ("role:executor",)), (39, ("role:executor", "tenant:acme"))):
+        states["acme", tenant] = replace(ample, limit_cents=limit_cents)
+        (decided,), _ = decide_all(docket, states, TERMS)
+        assert isinstance(decided, Captured)
+        assert decided.depleted == depleted
+
+
 @pytest.mark.requirement("TRE-11")
 def test_a_batch_is_decided_and_its_budgets_change() -> None:
     """A spend, a capture that gives back, a void and what is refused: each with what it leaves."""
