@@ -107,6 +107,12 @@ class Price(_Part):
         return self
 
     @property
+    def known_cents(self) -> int | None:
+        """What is held for every call of it; None where its arguments tell."""
+        cents, seconds = self.rate
+        return self.fixed_cents or -(-cents * (self.max_seconds or 0) // seconds) or None
+
+    @property
     def rate(self) -> tuple[int, int]:
         """The minor units that a metered call costs, in so many seconds; 0 of any other price."""
         said = ((getattr(self, name), seconds) for name, seconds in RATES.items())

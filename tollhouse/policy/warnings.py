@@ -25,7 +25,12 @@ def warnings_of(source: Document, policy: PolicyDocument) -> list[Problem]:
 
 def _of(name: str, role: Role, source: Document) -> Iterator[Problem]:
     for position, tool in enumerate(role.tools):
-        for told in (*_grants_all(name, tool), *_escapable(role, tool), *_never_priced(tool)):
+        for told in (
+            *_grants_all(name, tool),
+            *_escapable(role, tool),
+            *_never_priced(tool),
+            *_never_within(role, tool),
+        ):
             yield source.problem(("roles", name, "tools", position), told)
     for told in _credits_anybody(name, role):
         yield source.problem(("roles", name, "spend"), told)
@@ -81,6 +86,17 @@ def _never_priced(tool: Tool) -> Iterator[str]:
         yield f"{name} tells the price, and its rule lets it be no {wanted}: {never}"
     elif rule is None and tool.arguments is not None and not tool.additional_arguments:
         yield f"{name} tells the price, and is not named in arguments: {never}"
+
+
+def _never_within(role: Role, tool: Tool) -> Iterator[str]:
+    """A price that is always above what the role may spend at once."""
+    ceiling_cents = role.spend.ceiling_cents if role.spend else None
+    held_cents = tool.price.known_cents if tool.price else None
+    if held_cents and ceiling_cents and held_cents > ceiling_cents:
+        yield (
+            f"{tool.name} costs up to {held_cents} cents and the role's ceiling is {ceiling_cents}:"
+            " every call of it is refused"
+        )
 
 
 def _method(tool: str) -> str:

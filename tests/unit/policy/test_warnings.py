@@ -55,6 +55,29 @@ def test_what_no_other_spelling_escapes_is_not_told(tmp_path: Path, tools: tuple
     assert warnings(tmp_path, *tools) == []
 
 
+@pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize(
+    ("price", "cents"),
+    [
+        ("fixed_cents: 101", 101),
+        ("fixed_cents: 100", None),
+        ("per_second_cents: 2, max_seconds: 51", 102),
+        ("per_minute_cents: 50, max_seconds: 121", 101),
+        ("per_minute_cents: 50, max_seconds: 120", None),
+        ("per_unit_cents: 500, argument: n", None),
+    ],
+)
+def test_a_price_above_the_ceiling_is_told(tmp_path: Path, price: str, cents: int | None) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        f'version: "1"\ncurrency: USD\nroles:\n  r:\n    tools: [{{name: a.b, price: {{{price}}}}}]\n'
+        "    spend: {purposes: [], ceiling_cents: 100}\n"
+    )
+    told = f"a.b costs up to {cents} cents and the role's ceiling is 100: every call of it is refused"
+    found = [str(warning).partition("tools[0]: ")[2] for warning in review(path)[1]]
+    assert found == ([told] if cents else [])
+
+
 @pytest.mark.requirement("POL-03")
 @pytest.mark.parametrize(
     ("section", "told"),
