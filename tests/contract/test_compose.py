@@ -98,6 +98,13 @@ def test_what_serves_is_started_again(compose: dict[str, Any]) -> None:
         assert service["restart"] == ("no" if name in STEPS else "unless-stopped"), name
 
 
+def test_what_is_under_way_has_the_time_that_the_stack_gives_it(
+    compose: dict[str, Any], stack: Stack
+) -> None:
+    given = {member.name: compose[member.name].get("stop_grace_period") for member in stack.members}
+    assert given == {member.name: f"{member.patience_s:.0f}s" for member in stack.members}
+
+
 def test_no_container_has_more_rights_than_it_needs(compose: dict[str, Any]) -> None:
     made_by = re.search(r"^USER ([0-9]+:[0-9]+)$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
     assert made_by is not None
