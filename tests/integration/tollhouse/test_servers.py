@@ -10,6 +10,7 @@ import pytest
 from nats import connect
 
 from tests.fixtures.servers import NatsServer, PostgresServer, StartOpa, eventually
+from tollhouse.local.postgres import SETTINGS
 
 
 @pytest.mark.requirement("OPS-01")
@@ -18,6 +19,22 @@ async def test_postgres_is_18_and_each_test_has_a_database_of_its_own(database: 
     try:
         assert (await connection.fetchval("SHOW server_version")).startswith("18.")
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.requirement("OPS-02")
+async def test_postgres_is_made_alike_wherever_it_comes_from(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        made = await connection.fetchrow(
+            "SELECT datlocprovider, datlocale, pg_encoding_to_char(encoding) AS encoding"
+            " FROM pg_database WHERE datname = current_database()"
+        )
+        assert tuple(made) == (b"b", "C.UTF-8", "UTF8")
+        for name, value in SETTINGS.items():
+            if name != "listen_addresses":
+                assert (name, await connection.fetchval(f"SHOW {name}")) == (name, value)
     finally:
         await connection.close()
 

@@ -8,41 +8,13 @@ import pytest
 
 from adapters.migrations import MigrationRefused, load, migrate
 from schemas.ids import new_id
+from tests.fixtures.catalog import catalog
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.treasury import OPERATOR_TOKEN, PASSWORDS, LedgerDatabase, Spend, Treasury
-from treasury.edge.migrate import MIGRATIONS, install
+from treasury.edge.migrate import MIGRATIONS, SCHEMA, install
 from treasury.edge.verify import verify
 
 pytestmark = pytest.mark.requirement("SEC-03")
-
-CATALOG = """
-SELECT 'column' AS kind, attrelid::regclass::text AS name,
-    concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attacl)
-FROM pg_attribute LEFT JOIN pg_attrdef ON attrelid = adrelid AND attnum = adnum
-WHERE attrelid::regclass::text LIKE 'treasury.%' AND attnum > 0
-UNION ALL
-SELECT 'constraint', concat(conrelid::regclass, contypid), concat(conname, pg_get_constraintdef(oid))
-FROM pg_constraint WHERE connamespace = 'treasury'::regnamespace AND contypid = 0
-UNION ALL
-SELECT 'domain', typname, concat(pg_get_constraintdef(c.oid)) FROM pg_type AS t
-INNER JOIN pg_constraint AS c ON t.oid = c.contypid WHERE t.typnamespace = 'treasury'::regnamespace
-UNION ALL
-SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL
-SELECT 'function', proname, concat(pg_get_functiondef(oid), proacl) FROM pg_proc
-WHERE pronamespace = 'treasury'::regnamespace
-UNION ALL
-SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'treasury'
-UNION ALL
-SELECT 'rights', oid::regclass::text, relacl::text FROM pg_class
-WHERE relnamespace = 'treasury'::regnamespace AND relkind = 'r'
-ORDER BY 1, 2, 3
-"""
-
-
-async def catalog(connection: asyncpg.Connection) -> list[tuple[Any, ...]]:
-    rows = await connection.fetch(CATALOG)
-    return [tuple(row) for row in rows if "migrations" not in str(row[1]) + str(row[2])]
 
 
 @pytest.fixture
@@ -56,16 +28,16 @@ async def test_the_schema_file_is_what_the_migrations_make(admin: asyncpg.Connec
     fresh = await asyncpg.connect(database)
     await fresh.execute("CREATE SCHEMA treasury AUTHORIZATION tollhouse_owner; SET ROLE tollhouse_owner")
     await fresh.execute((MIGRATIONS.parent / "schema.sql").read_text())  # type: ignore[attr-defined]
-    assert await catalog(fresh) == await catalog(admin)
+    assert await catalog(fresh, SCHEMA) == await catalog(admin, SCHEMA)
     await fresh.close()
 
 
 async def test_it_goes_back_and_forward_again(admin: asyncpg.Connection) -> None:
-    before = await catalog(admin)
+    before = await catalog(admin, SCHEMA)
     assert await migrate(admin, "treasury", MIGRATIONS, to=0) == 0
-    assert [row for row in await catalog(admin) if row[0] != "index"] == []
+    assert [row for row in await catalog(admin, SCHEMA) if row[0] not in ("index", "schema")] == []
     assert await migrate(admin, "treasury", MIGRATIONS) == load(MIGRATIONS)[-1].version
-    assert await catalog(admin) == before
+    assert await catalog(admin, SCHEMA) == before
 
 
 async def test_invariants_come_back_onto_data(admin: asyncpg.Connection) -> None:
@@ -79,14 +51,14 @@ async def test_invariants_come_back_onto_data(admin: asyncpg.Connection) -> None
 async def test_installing_again_changes_nothing_but_passwords(
     admin: asyncpg.Connection, ledger_database: LedgerDatabase, postgres: PostgresServer
 ) -> None:
-    before = await catalog(admin)
+    before = await catalog(admin, SCHEMA)
     try:
         await install(ledger_database.admin, PASSWORDS | {"tollhouse_relay": "it's new"})
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(ledger_database.relay)
     finally:
         await install(ledger_database.admin, PASSWORDS)
-    assert await catalog(admin) == before
+    assert await catalog(admin, SCHEMA) == before
     await (await asyncpg.connect(ledger_database.relay)).close()
 
 
