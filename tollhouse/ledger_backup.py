@@ -98,6 +98,7 @@ async def _replace(admin: str, file: Path, force: bool) -> list[Difference]:
         try:
             await asyncio.to_thread(bring_back, admin, file)
             await migrate(connection, SCHEMA, MIGRATIONS)
+            await connection.execute("ANALYZE")
         except BaseException:
             await _put_back(connection, was_there)
             raise

@@ -107,10 +107,20 @@ LEFT JOIN LATERAL (
     ORDER BY n.status IN ('pending', 'approved', 'executed') DESC, n.created_at DESC, n.id DESC
     LIMIT 1
 ) AS latest ON wanted.intent_id IS NOT NULL
-LEFT JOIN treasury.authorizations AS a
-    ON wanted.tenant_id = a.tenant_id AND a.id = coalesce(named.authorization_id, latest.id)
-LEFT JOIN treasury.intents AS i
-    ON wanted.tenant_id = i.tenant_id AND i.id = coalesce(wanted.intent_id, a.intent_id)
+LEFT JOIN LATERAL (
+    SELECT o.*
+    FROM treasury.authorizations AS o
+    WHERE o.tenant_id = wanted.tenant_id AND o.id = coalesce(named.authorization_id, latest.id)
+    ORDER BY o.id
+    LIMIT 1 -- by its key for each, never all of them for all
+) AS a ON TRUE
+LEFT JOIN LATERAL (
+    SELECT d.*
+    FROM treasury.intents AS d
+    WHERE d.tenant_id = wanted.tenant_id AND d.id = coalesce(wanted.intent_id, a.intent_id)
+    ORDER BY d.id
+    LIMIT 1
+) AS i ON TRUE
 LEFT JOIN treasury.holds AS h ON a.tenant_id = h.tenant_id AND a.id = h.authorization_id
 LEFT JOIN LATERAL (
     SELECT
