@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ledger = await _open(dsn, settings, settings.batch_lanes_max, by_key=True)
-        database = await _open(dsn, settings, settings.postgres_pool_size - settings.batch_lanes_max)
+        database = await _open(dsn, settings, settings.postgres_pool_size)
         batches = _batches(settings, ledger)
         app.state.house = House(settings, database, access, metrics, batches, providers)
         rounds = Rounds(settings.alert_interval_ms, settings.alert_batch_max, settings.alert_workflows_max)
@@ -80,7 +80,7 @@ async def _open(dsn: str, settings: Settings, sessions: int, *, by_key: bool = F
     return await Database.open(
         dsn,
         application="tollhouse-treasury",
-        pool_size=max(1, sessions),
+        pool_size=sessions,
         connect_timeout_s=settings.postgres_connect_timeout_s,
         statement_timeout_ms=settings.postgres_statement_timeout_ms,
         lock_timeout_ms=settings.lock_wait_ms,

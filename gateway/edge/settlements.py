@@ -52,7 +52,7 @@ class Settlements:
             await asyncio.sleep(wait_s)
 
     async def round(self) -> bool:
-        """Tell what is open, oldest first; False if the treasury heard nothing, or the journal is away.
+        """Tell what is open, in turn; False if the treasury heard nothing, or the journal is away.
 
         A round goes on behind the last that was tried, and begins anew at the end of all: so each has its
         turn, however many always fail.

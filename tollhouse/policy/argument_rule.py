@@ -8,7 +8,9 @@ import re
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from tollhouse.policy.written import Written
 
 PATTERN_CHARS_MAX: Final = 500
 DECIMAL_PLACES_MAX: Final = 15
@@ -37,10 +39,10 @@ Number = int | float
 Type = Literal["string", "number", "integer", "boolean", "array", "object"]
 
 
-class ArgumentRule(BaseModel):
+class ArgumentRule(Written):
     """All words are optional; every word that stands must hold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    NULLABLE = frozenset({"const"})
 
     type: Type | None = None
     enum: list[Any] | None = Field(default=None, min_length=1, max_length=ENUM_VALUES_MAX)

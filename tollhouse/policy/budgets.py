@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from schemas.currency import AMOUNT_CENTS_MAX
+from tollhouse.policy.written import Written
 from tollhouse.problems import Path
 
 WINDOWS: Final = ("hour", "day", "month", "lifetime")
@@ -52,20 +53,10 @@ class Limit:
         return {"scope": self.scope, "window": self.window, "limit_cents": self.limit_cents}
 
 
-def _given(value: Any) -> Any:
-    """A limit that says nothing is no limit at all, and surely not meant."""
-    if value is None:
-        raise ValueError("must be given or left out, got nothing")
-    return value
-
-
 Cents = Annotated[int, Field(ge=0, le=AMOUNT_CENTS_MAX)]
-Given = BeforeValidator(_given)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Part(Written):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set:
@@ -76,27 +67,24 @@ class _Part(BaseModel):
 class Limits(_Part):
     """What may be held and spent in one window of time, all of them in UTC; 0 lets nothing be spent."""
 
-    hour_cents: Annotated[Cents | None, Given] = None
-    day_cents: Annotated[Cents | None, Given] = None
-    month_cents: Annotated[Cents | None, Given] = None
-    lifetime_cents: Annotated[Cents | None, Given] = None
-
-
-Scope = Annotated[Limits | None, Given]
+    hour_cents: Cents | None = None
+    day_cents: Cents | None = None
+    month_cents: Cents | None = None
+    lifetime_cents: Cents | None = None
 
 
 class RoleBudgets(_Part):
     """Of all agents of the role together, and of each of them."""
 
-    agent: Scope = None
-    role: Scope = None
+    agent: Limits | None = None
+    role: Limits | None = None
 
 
 class SharedBudgets(_Part):
     """Of each workflow, and of the tenant, whatever the roles of those who spend."""
 
-    workflow: Scope = None
-    tenant: Scope = None
+    workflow: Limits | None = None
+    tenant: Limits | None = None
 
 
 def limits_of(budgets: RoleBudgets | SharedBudgets | None) -> Iterator[Limit]:

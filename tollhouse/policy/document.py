@@ -7,13 +7,14 @@ fit together (roles that rules name, names that stand twice) is checked in `toll
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from schemas.currency import AMOUNT_CENTS_MAX
 from schemas.spend import Currency
 from tollhouse.policy.argument_rule import ArgumentRule
-from tollhouse.policy.budgets import WINDOWS, Cents, Given, Limit, RoleBudgets, SharedBudgets, limits_of
+from tollhouse.policy.budgets import WINDOWS, Cents, Limit, RoleBudgets, SharedBudgets, limits_of
 from tollhouse.policy.condition import compile_condition
+from tollhouse.policy.written import Written
 
 TOOLS_MAX: Final = 10_000
 RULES_MAX: Final = 1_000
@@ -63,11 +64,7 @@ Recipient = Annotated[Name, AfterValidator(_accounts)]
 PositiveCents = Annotated[int, Field(ge=1, le=AMOUNT_CENTS_MAX)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Price(_Part):
+class Price(Written):
     """What one call costs: fixed, the amount that an argument says, a price for each unit of it, or a rate
     for the time that it takes, at most `max_seconds`.
 
@@ -119,7 +116,7 @@ class Price(_Part):
         return next(((cents, seconds) for cents, seconds in said if cents is not None), (0, 1))
 
 
-class Tool(_Part):
+class Tool(Written):
     """One tool, or a pattern of tools, that a role may call; written as its bare name, any arguments go."""
 
     name: Pattern
@@ -134,14 +131,14 @@ class Tool(_Part):
         return {"name": value} if isinstance(value, str) else value
 
 
-class RateLimits(_Part):
+class RateLimits(Written):
     """At most so many judged calls of each agent in so many seconds."""
 
     calls: int = Field(ge=1)
     per_s: int = Field(ge=1)
 
 
-class SpendSection(_Part):
+class SpendSection(Written):
     """What a role may spend on, to whom, and how much at once.
 
     Without `payees` it may pay anybody; without `recipients` it may credit any account.
@@ -153,12 +150,12 @@ class SpendSection(_Part):
     ceiling_cents: PositiveCents | None = None
 
 
-class Role(_Part):
+class Role(Written):
     """What the agents of one role may do. `daily_budget_cents` is `budgets.role.day_cents`, said shorter."""
 
     tools: list[Tool] = Field(default=[], max_length=TOOLS_MAX)
     daily_budget_cents: Cents | None = None
-    budgets: Annotated[RoleBudgets | None, Given] = None
+    budgets: RoleBudgets | None = None
     rate_limits: RateLimits | None = None
     spend: SpendSection | None = None
 
@@ -170,7 +167,7 @@ class Role(_Part):
         return sorted(found, key=lambda limit: (limit.scope, WINDOWS.index(limit.window)))
 
 
-class SpendRule(_Part):
+class SpendRule(Written):
     """A rule over every spend and every paid call of every role."""
 
     name: Name
@@ -184,12 +181,12 @@ class SpendRule(_Part):
         return match["role"] if match else None
 
 
-class PolicyDocument(_Part):
+class PolicyDocument(Written):
     """The whole document. `currency` is that of all its amounts, budgets and ceilings."""
 
     version: str = Field(min_length=1, max_length=100)
     currency: Currency
-    budgets: Annotated[SharedBudgets | None, Given] = None
+    budgets: SharedBudgets | None = None
     roles: dict[RoleName, Role]
     spend_rules: list[SpendRule] = Field(default=[], max_length=RULES_MAX)
 

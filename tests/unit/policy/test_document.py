@@ -1,5 +1,6 @@
 """The policy document: its mistakes, each with its line, and the data that it becomes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from tollhouse.policy.argument_rule import ArgumentRule
 from tollhouse.policy.commands import policy_app
 from tollhouse.policy.compile import compile_policy, policy_data
 from tollhouse.policy.reader import read_policy, review, roles_of
@@ -140,6 +142,35 @@ def test_a_wrong_tool_is_told_with_its_place(tmp_path: Path, tool: str, told: st
 )
 def test_a_wrong_document_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
     assert told in refusal(tmp_path, text)
+
+
+OPTIONAL = {
+    "": ["tools", "daily_budget_cents", "budgets", "rate_limits", "spend"],
+    "spend: {purposes: []": ["payees", "recipients", "ceiling_cents"],
+    "tools: [{name: a.b": ["arguments", "additional_arguments", "price", "approval"],
+    "tools: [{name: a.b, arguments: {x: {": [word for word in ArgumentRule.model_fields if word != "const"],
+    "tools: [{name: a.b, arguments: {x: {items: {": ["maximum"],
+}
+
+
+@pytest.mark.requirement("POL-01")
+@pytest.mark.parametrize(("within", "key"), [(w, key) for w, keys in OPTIONAL.items() for key in keys])
+def test_a_key_without_a_value_is_no_limit_lifted(tmp_path: Path, within: str, key: str) -> None:
+    """Such as what is left of a list whose items were commented out."""
+    closing = "".join(
+        {"{": "}", "[": "]"}[each] for each in reversed(re.sub(r"\[\]", "", within)) if each in "{["
+    )
+    between = "" if within.endswith("{") or not within else ", "
+    told = refusal(tmp_path, f"{HEAD}  r: {{{within}{between}{key}: {closing}}}\n")
+    assert f"{key}: must be given or left out, got nothing" in told
+
+
+@pytest.mark.requirement("POL-02")
+def test_null_is_a_value_of_an_argument(tmp_path: Path) -> None:
+    rules = "{x: {const: null}, y: {enum: [null]}}"
+    policy = read_policy(written(tmp_path, f"{HEAD}  r: {{tools: [{{name: a.b, arguments: {rules}}}]}}"))
+    rule = (policy.roles["r"].tools[0].arguments or {})["x"]
+    assert rule.data() == {"const": None}
 
 
 @pytest.mark.requirement("POL-01")

@@ -2,10 +2,11 @@
 -- knows of the change, the row stays where it is and none of its indexes grows.
 ALTER TABLE treasury.intents SET (fillfactor = 60);
 
+ALTER TABLE treasury.authorizations SET (fillfactor = 60);
+
+-- The table is written anew for this, with that room, and locked meanwhile.
 ALTER TABLE treasury.authorizations
 ADD COLUMN is_live boolean GENERATED ALWAYS AS (status IN ('pending', 'approved', 'executed')) STORED;
-
-ALTER TABLE treasury.authorizations SET (fillfactor = 60);
 
 DROP INDEX treasury.one_live_authorization;
 
