@@ -91,10 +91,7 @@ class Settings(BaseSettings):
     # PostgreSQL
     postgres_dsn_file: Path = Field(description="The file of the connection string of tollhouse_treasury.")
     postgres_pool_size: int = Field(
-        8,
-        ge=2,
-        le=8,
-        description="Sessions with PostgreSQL: one for each commit under way, the rest to read.",
+        7, ge=1, le=8, description="Sessions with PostgreSQL, beside one for each commit under way."
     )
     postgres_connect_timeout_s: float = Field(3.0, gt=0, description="Until PostgreSQL must have let us in.")
     postgres_statement_timeout_ms: int = Field(5_000, ge=1, description="The longest statement.")
