@@ -57,6 +57,7 @@ def test_scalars(text: str, value: object) -> None:
         ("a: *x", "f.yaml:1:4: anchors and aliases are not allowed"),
         ("a: !!str 1", "f.yaml:1:4: the tag"),
         ("a:\n\tb: 1", "f.yaml:2:1: a tab"),
+        ('a: "\\ud800"', "f.yaml:1:4: half a character"),
         ("a: 007", "f.yaml:1:4: 007: readers disagree about a leading zero"),
         ("1: x", "f.yaml:1:1: a key must be text"),
         ("[a]: x", "f.yaml:1:1: a key must be text"),
