@@ -6,6 +6,7 @@ what the code says.
 
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,7 @@ SHORT: Final = {
     "text": "string",
     "sha256": "SHA-256 in hex",
 }
+METAVARS: Final = {Path: "PATH", datetime: "DATETIME", int: "INTEGER"}
 MADE: Final = "Made from the code by `python docs/generate.py`; a test fails when the two differ."
 
 EVENTS: Final = f"""\
@@ -154,7 +156,7 @@ def _option(param: Any) -> str:
     if param.envvar:
         told.append(f"Or the variable `{param.envvar}`.")
     default = param.show_default if isinstance(param.show_default, str) else param.default
-    if default not in (None, False):
+    if default not in (None, False, ""):
         told.append(f"Default: {default.value if isinstance(default, Enum) else default}.")
     return f"| `{'`, `'.join(param.opts)}{value}` | {' '.join(told)} |\n"
 
@@ -162,7 +164,7 @@ def _option(param: Any) -> str:
 def _value(annotation: type) -> str:
     if issubclass(annotation, Enum):
         return " or ".join(member.value for member in annotation)
-    return "PATH" if issubclass(annotation, Path) else "TEXT"
+    return next((word for kind, word in METAVARS.items() if issubclass(annotation, kind)), "TEXT")
 
 
 def _paragraphs(text: str) -> str:

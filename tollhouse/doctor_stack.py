@@ -34,7 +34,10 @@ def look_at_stack(config: Path | None, default: Path, data: Path) -> Iterator[Fi
 
 
 def _data(folder: Path) -> str:
-    found = DataFolder.open(folder)
+    """Only looked at: `tollhouse up` makes what is not there."""
+    found, within = DataFolder.look(folder)
+    if within is not None:
+        return f"{found.root} is not there yet and will be made in {within}"
     journals.require_usable(found.root)
     return str(found.root)
 

@@ -21,7 +21,7 @@ COLUMNS_MAX: Final = 10_000
 def write_table(rows: list[Row]) -> None:
     """Print the rows; to a file or a pipe always whole, one row a line."""
     rows = [{name: _printable(str(value)) for name, value in row.items()} for row in rows]
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
     whole = _table(rows)
     needed = console.measure(whole, options=console.options.update(max_width=COLUMNS_MAX)).maximum
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -30,6 +30,8 @@ def write_table(rows: list[Row]) -> None:
 
 
 def _shorter(rows: list[Row]) -> RenderableType:
+    if not rows:
+        return Text(NOTHING)
     if "reason" in rows[0]:
         return Group(*(line for row in rows for line in _letter(row)))
     return _table([_event(row) for row in rows])

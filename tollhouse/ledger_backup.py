@@ -14,11 +14,12 @@ import asyncpg
 import typer
 
 from adapters.migrations import MigrationRefused, migrate
+from tollhouse.failure import fail
 from tollhouse.ledger_source import Data, ask, ready
 from tollhouse.ledger_verify import tell
 from tollhouse.local.child import StartFailed
 from tollhouse.local.data import DataFolder, Lock
-from tollhouse.local.dump import DumpFailed, dump
+from tollhouse.local.dump import DumpFailed, FileUnusable, dump
 from tollhouse.local.dump import restore as bring_back
 from tollhouse.local.folders import data_folder
 from tollhouse.local.ports import free_port
@@ -44,8 +45,10 @@ def backup(file: File, data: Data = None, dsn: AdminDsn = None) -> None:
     admin = dsn or str(ready(data, or_dsn=True)["postgres_admin"])
     try:
         dump(admin, SCHEMA, file)
-    except DumpFailed as error:
+    except FileUnusable as error:
         raise typer.BadParameter(str(error)) from None
+    except DumpFailed as error:
+        fail(f"nothing was backed up: {error}")
     typer.echo(f"{file}: {file.stat().st_size} bytes.")
     tell(ask(None, admin, verify))
 
@@ -58,7 +61,8 @@ def restore(
 ) -> None:
     """Bring a ledger back from FILE, to the last step of its schema, and verify it.
 
-    Exit code 1 where it is not sound; the ledger that was there is then kept beside it.
+    Exit code 1 where nothing was restored, and the ledger is as it was; or where what was restored is not
+    sound: the ledger that was there is then kept beside it.
     """
     if not file.is_file():
         raise typer.BadParameter(f"{file} is not there")
@@ -69,7 +73,7 @@ def restore(
             with _stopped_stack(data) as admin:
                 found = asyncio.run(_replace(admin, file, force))
     except (DumpFailed, StartFailed, MigrationRefused, OSError, asyncpg.PostgresError) as error:
-        raise typer.BadParameter(f"nothing was restored: {error}") from None
+        fail(f"nothing was restored: {error}")
     tell(found)
 
 

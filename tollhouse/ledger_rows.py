@@ -43,7 +43,7 @@ def write(rows: Rows, form: Form, output: Path | None, shown: Callable[[Row], Ro
     rows = [shown(row) for row in rows] if form is Form.table else rows
     if output is None:
         if form is Form.table:
-            Console().print(_table(rows))
+            Console(markup=False, emoji=False).print(_table(rows))
         else:
             sys.stdout.write(_text(rows, form))
         return
@@ -59,7 +59,7 @@ def _text(rows: Rows, form: Form) -> str:
         return json.dumps(rows, indent=2) + "\n"
     text = io.StringIO()
     if form is Form.table:
-        Console(file=text, width=FILE_COLUMNS).print(_table(rows))
+        Console(file=text, width=FILE_COLUMNS, markup=False, emoji=False).print(_table(rows))
     else:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()

@@ -9,7 +9,7 @@ from treasury.edge.verify import CHECKS, Difference
 def tell(found: list[Difference]) -> None:
     """Each check with its first difference; exit code 1 where there is one."""
     differences = {difference.check: difference for difference in found}
-    console = Console()
+    console = Console(emoji=False)
     for check, what in CHECKS.items():
         difference = differences.get(check)
         if difference is None:

@@ -16,6 +16,10 @@ _NO_KEY: Final = (
     "no key can stand here: the line is indented too far, the one before it wants ': ' or quotes,"
     " or a text with ': ' in it wants quotes"
 )
+_ENDED: Final = (
+    "the value before this has ended: put all of it in quotes, or what follows on a line of its own"
+)
+_DIRECTIVE: Final = "a line that begins with % or ... has no place in this file: remove it"
 _KNOWN: Final[tuple[tuple[str, str], ...]] = (
     (r"mapping values are not allowed here", _NO_KEY),
     (
@@ -31,6 +35,8 @@ _KNOWN: Final[tuple[tuple[str, str], ...]] = (
         "the indentation is wrong: all lines of one list or mapping begin in the same column",
     ),
     (r"expected <block end>, but found '<scalar>'", "text behind a text in quotes: put all of it in quotes"),
+    (r"expected <block end>, but found '([\[{]|<(anchor|alias|tag)>)'", _ENDED),
+    (r"mapping keys are not allowed", _ENDED),
     (
         r"but found '(?P<found>[\]},])'",
         "{found} does not belong here: a value before it is missing, or it is one too many",
@@ -57,6 +63,11 @@ _KNOWN: Final[tuple[tuple[str, str], ...]] = (
         r"found unknown escape character '(?P<found>.)'",
         "\\{found} is no escape in double quotes: write \\\\{found}, or use single quotes",
     ),
+    (
+        r"expected escape sequence of (?P<found>\d+)",
+        "this escape in double quotes wants {found} hexadecimal digits",
+    ),
+    (r"YAML directive|incompatible YAML|scanning a directive|expected '<document start>'", _DIRECTIVE),
     (r"expected a single document", "a second document begins here: a file has one"),
     (r"sequence entries are not allowed", "a list begins on a line of its own: each of its items with '- '"),
     (r"while scanning a block scalar, expected", "behind | or > nothing may stand but - or + and a number"),

@@ -35,6 +35,7 @@ _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEAN: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FRACTION: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -186,7 +187,7 @@ def _mapping(node: yaml.MappingNode, path: problems.Path, document: Document) ->
 
 def _scalar(node: yaml.Node) -> Any:
     """Quoted: text. Unquoted: null, boolean, integer, exact fraction or text."""
-    text: str = node.value
+    text = _text(node)
     if getattr(node, "style", None):
         return text
     if text in _NULL:
@@ -203,6 +204,13 @@ def _scalar(node: yaml.Node) -> Any:
         return _fraction(node)
     number = int(text)
     return number if number.bit_length() < INTEGER_BITS_MAX else _too_large(node)
+
+
+def _text(node: yaml.Node) -> str:
+    text: str = node.value
+    if _SURROGATE.search(text):
+        raise _Unclear(node.start_mark, "half a character: \\ud800 to \\udfff stand for none in a text")
+    return text
 
 
 def _fraction(node: yaml.Node) -> Decimal:

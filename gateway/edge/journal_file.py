@@ -235,11 +235,11 @@ class JournalFile:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             _make(self._path)
+            require_layout(self._path)
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
-                require_layout(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {self._sync}")
                 connection.executescript(_SCHEMA)

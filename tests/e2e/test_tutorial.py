@@ -123,8 +123,9 @@ def test_the_same_agent_with_another_url_and_header(tutorial: Tutorial) -> None:
     assert (budget["limit_cents"], budget["remaining_cents"]) == (100_000, 97_500)
     assert re.search(r"bank\D+25\.00\D+0\.00\D", tutorial.ledger("trial-balance"))
     assert "The ledger is sound." in tutorial.ledger("verify")
+    assert tutorial.ledger("holds") == "no hold is unknown\n"
 
-    authorize, execute = re.findall(r"^curl .*--json '(?:.*\n)+?.*}'$", README.read_text(), re.MULTILINE)
+    authorize, execute = re.findall(r"^curl .*\\\n.* -d '(?:.*\n)*?.*}'$", README.read_text(), re.MULTILINE)
     authorized = tutorial.curl(authorize)
     assert (authorized["status"], authorized["ceiling_cents"]) == ("approved", 5000)
     executed = tutorial.curl(execute.replace("01a1fe1a-...", authorized["intent_id"]))

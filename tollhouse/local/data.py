@@ -50,13 +50,29 @@ class DataFolder:
             (root / MARKER).write_bytes(b"")
         except OSError as error:
             raise _unusable(root, error.strerror or str(error)) from error
-        if (free := shutil.disk_usage(root).free) < free_bytes_min:
-            raise StartFailed(
-                f"The disk of the data folder {root} is full: {free // 1_000_000} MB are free, "
-                f"{free_bytes_min // 1_000_000} MB are needed.\n"
-                "Free some, or name another folder with --data DIR."
-            )
+        _require_room(root, root, free_bytes_min)
         return cls(root)
+
+    @classmethod
+    def look(cls, root: Path, free_bytes_min: int = FREE_BYTES_MIN) -> tuple[Self, Path | None]:
+        """The folder that `open` would give, and the one in which it would make it where it is not there.
+
+        Makes and changes nothing; raises StartFailed as `open` would.
+        """
+        root = root.expanduser().absolute()
+        try:
+            within = None if os.path.lexists(root) else next(path for path in root.parents if path.exists())
+            found = within or root
+            if not found.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if within is None:
+                _look_through(root)
+            elif not os.access(within, os.W_OK | os.X_OK):
+                raise _unusable(root, f"it is not there, and {within} is read-only")
+        except OSError as error:
+            raise _unusable(root, error.strerror or str(error)) from error
+        _require_room(root, found, free_bytes_min)
+        return cls(root), within
 
     def __truediv__(self, name: str) -> Path:
         return self.root / name
@@ -153,6 +169,15 @@ def _look_through(root: Path) -> None:
     if full:
         some = ", ".join(sorted(found)[:SHOWN_MAX])
         raise _unusable(root, f"it is not empty and not a stack's (in it: {some})")
+
+
+def _require_room(root: Path, found: Path, free_bytes_min: int) -> None:
+    if (free := shutil.disk_usage(found).free) < free_bytes_min:
+        raise StartFailed(
+            f"The disk of the data folder {root} is full: {free // 1_000_000} MB are free, "
+            f"{free_bytes_min // 1_000_000} MB are needed.\n"
+            "Free some, or name another folder with --data DIR."
+        )
 
 
 def _is_left_over(path: Path) -> bool:

@@ -20,8 +20,12 @@ class DumpFailed(Exception):
     """A tool is not there, or ended with an error; the message is for a person."""
 
 
+class FileUnusable(DumpFailed):
+    """The file that was named for the dump is there already, or cannot be made."""
+
+
 def dump(dsn: str, schema: str, file: Path) -> None:
-    """Write the schema with its data to `file` (0600), whole or not at all; raises `DumpFailed`."""
+    """Write the schema with its data to `file` (0600), whole or not at all; `DumpFailed` says why."""
     draft = file.with_name(f".{file.name}.draft")
     try:
         descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -29,9 +33,9 @@ def dump(dsn: str, schema: str, file: Path) -> None:
         _run("pg_dump", dsn, "--format=custom", f"--schema={schema}", f"--file={draft}")
         os.link(draft, file)
     except FileExistsError:
-        raise DumpFailed(f"{file} is there already; it was left as it is.") from None
+        raise FileUnusable(f"{file} is there already; it was left as it is.") from None
     except OSError as error:
-        raise DumpFailed(f"{file} cannot be written: {error.strerror}.") from None
+        raise FileUnusable(f"{file} cannot be written: {error.strerror}.") from None
     finally:
         draft.unlink(missing_ok=True)
 

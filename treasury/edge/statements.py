@@ -15,6 +15,7 @@ import asyncpg
 from adapters.postgres import Connection, Database
 from adapters.queries import named
 from treasury.core.money import major
+from treasury.edge import documents
 from treasury.edge.commit import instant
 from treasury.edge.queries import SQL
 
@@ -109,4 +110,12 @@ async def workflow_balance(
             "captured_cents": int(row["captured_cents"]),
         }
         for row in await connection.fetch(_SQL.workflow_balance_rows, workflow_id, tenant, principal)
+    ]
+
+
+async def holds(connection: Connection, status: str, tenant: str | None, limit: int) -> list[Row]:
+    """The oldest holds that stand so; None as tenant takes all tenants."""
+    return [
+        {"tenant": row["tenant_id"], **documents.hold(row)}
+        for row in await connection.fetch(_SQL.holds_rows, tenant, status, limit)
     ]

@@ -49,3 +49,16 @@ SELECT
 FROM moved AS m
 FULL JOIN held AS h ON m.tenant_id = h.tenant_id AND m.currency = h.currency
 ORDER BY tenant_id, currency;
+
+-- name: holds_rows
+-- $1 None takes all tenants. In the order in which they were placed.
+SELECT
+    h.*,
+    a.intent_id
+FROM treasury.holds AS h
+INNER JOIN treasury.authorizations AS a ON h.tenant_id = a.tenant_id AND h.authorization_id = a.id
+WHERE
+    ($1::text IS NULL OR h.tenant_id = $1)
+    AND h.status = $2
+ORDER BY h.id, h.tenant_id
+LIMIT $3;

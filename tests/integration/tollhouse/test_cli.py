@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tollhouse import __version__
-from tollhouse.local.data import LOCK, Lock
+from tollhouse.local.data import LOCK, DataFolder, Lock
 from tollhouse.local.ports import free_port
 from tollhouse.local.ready_file import READY_FILE
 
@@ -127,7 +127,11 @@ def test_doctor_looks_at_the_configuration_its_policy_and_its_ports(tmp_path: Pa
     port = free_port()
     code, told = examined(tmp_path, port)
     assert code == 0, told
-    assert f"ok    data folder: {tmp_path}/data\n" in told
+    assert f"ok    data folder: {tmp_path}/data is not there yet and will be made in {tmp_path}\n" in told
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    assert f"ok    data folder: {tmp_path}/data\n" in examined(tmp_path, port)[1]
+    assert list((tmp_path / "data").iterdir()) == []
     assert f"ok    configuration: {tmp_path}/tollhouse.yaml\n" in told
     assert f"ok    policy: {tmp_path}/policy.yaml\n" in told
     assert f"ok    port of gateway: {port} is free\n" in told
@@ -166,6 +170,7 @@ def test_doctor_says_that_a_port_of_the_configuration_is_in_use(tmp_path: Path) 
             f"wrong port of gateway: {port} is in use by another program: stop that program, or set " in told
         )
         stack = f'"gateway": "http://127.0.0.1:{port}", "treasury": "http://h:1", "control": "http://h:2"'
+        DataFolder.open(tmp_path / "data")
         (tmp_path / "data" / READY_FILE).write_text(f"{{{stack}}}")
         with Lock(tmp_path / "data" / LOCK):
             code, told = examined(tmp_path, port)

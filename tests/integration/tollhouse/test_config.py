@@ -66,7 +66,7 @@ MISTAKES = [
         "upstream_timeout_s: soon",
         "17:43: gateway.upstream_timeout_s: must be a number",
     ),
-    ("port: 8700", "opa_url: x", "17:11: gateway.opa_url: unknown key; allowed here: body_bytes_max"),
+    ("port: 8700", "opa_url: x", "17:11: gateway.opa_url: unknown key; allowed here: accrual_interval_s, "),
     ("hold_ttl_s: 60", "hold_ttl_s: 0.5", "18:24: treasury.hold_ttl_s: must be a whole number, got 0.5"),
     ('url: "http://127.0.0.1:9102"', "url: nowhere", "4:29: servers.search.url: "),
     (
@@ -126,7 +126,7 @@ MISTAKES = [
         "  se.arch:",
         "4:3: servers.'se.arch': must be at most 64 letters, digits, - and _, the first",
     ),
-    ("port: 8700", "prot: 8700", "17:11: gateway.prot: unknown key; allowed here: body_bytes_max"),
+    ("port: 8700", "prot: 8700", "17:11: gateway.prot: unknown key; allowed here: accrual_interval_s, "),
     ("port: 8700", "prot: 8700", ", write_stall_s; did you mean port?"),
     (', url: "http://127.0.0.1:9102"', "", "4:11: servers.search: url is missing"),
     (

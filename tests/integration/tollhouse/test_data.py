@@ -89,6 +89,46 @@ def test_what_a_start_that_was_broken_off_left_is_named_with_what_to_do(tmp_path
 
 
 @pytest.mark.requirement("OPS-01")
+def test_a_folder_that_is_looked_at_is_neither_made_nor_marked(tmp_path: Path) -> None:
+    data, within = DataFolder.look(tmp_path / "deep" / "data")
+    assert (data.root, within) == (tmp_path / "deep" / "data", tmp_path)
+    assert DataFolder.look(tmp_path) == (DataFolder(tmp_path), None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "thesis.tex").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    for path, why in (
+        (tmp_path, "not empty and not a stack's"),
+        (tmp_path / "thesis.tex", "Not a directory"),
+        (tmp_path / "thesis.tex" / "data", "Not a directory"),
+        (tmp_path / "nowhere", "Not a directory"),
+    ):
+        with pytest.raises(StartFailed, match=why):
+            DataFolder.look(path)
+    with pytest.raises(StartFailed, match=r"is full: \d+ MB are free"):
+        DataFolder.look(tmp_path / "data", free_bytes_min=2**62)
+
+
+LOOKING = """\
+import os, sys
+from pathlib import Path
+from tollhouse.local.data import DataFolder
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    os.setuid(65534)
+DataFolder.look(Path("/proc/self/cwd/data"))
+"""
+
+
+@pytest.mark.requirement("OPS-01")
+def test_a_folder_that_cannot_be_made_where_it_is_named_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    told = subprocess.run(
+        [sys.executable, "-c", LOOKING, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "it is not there, and /proc/self/cwd is read-only" in told.stderr
+
+
+@pytest.mark.requirement("OPS-01")
 @pytest.mark.parametrize("name", ["mine", "postgres"])
 def test_an_empty_folder_of_another_name_or_a_link_is_somebodys(tmp_path: Path, name: str) -> None:
     (tmp_path / "data").mkdir()

@@ -1,4 +1,4 @@
-"""`tollhouse ledger holds`, against a treasury that runs."""
+"""`tollhouse ledger holds`, against a ledger."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.fixtures.treasury import OPERATOR_TOKEN, Spend, Treasury
+from tests.fixtures.treasury import Spend, Treasury
 from tollhouse.ledger_commands import ledger_app
 from tollhouse.local.data import LOCK, Lock
 from tollhouse.local.ready_file import READY_FILE
@@ -18,20 +18,16 @@ pytestmark = pytest.mark.requirement("TRE-20")
 
 
 @pytest.fixture
-def data(treasury_service: Treasury, tmp_path: Path) -> Iterator[Path]:
-    """The data folder of a stack that runs, as far as the command looks."""
-    write_ready(tmp_path, treasury_service.url, OPERATOR_TOKEN)
+def data(treasury_service: Treasury, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The data folder of a stack that runs, as far as the command looks: it has no operator."""
+    ready = {"postgres": treasury_service.database.treasury, "operator_key": None}
+    (tmp_path / READY_FILE).write_text(json.dumps(ready))
     with Lock(tmp_path / LOCK):
-        yield tmp_path
+        yield "--data", str(tmp_path)
 
 
-def write_ready(data: Path, treasury: str, key: str | None) -> None:
-    (data / READY_FILE).write_text(json.dumps({"treasury": treasury, "operator_key": key}))
-
-
-async def told(data: Path, *arguments: str) -> Result:
-    command = ["holds", *arguments, "--data", str(data)]
-    result: Result = await asyncio.to_thread(CliRunner().invoke, ledger_app, command)
+async def told(*arguments: str) -> Result:
+    result: Result = await asyncio.to_thread(CliRunner().invoke, ledger_app, ["holds", *arguments])
     return result
 
 
@@ -46,49 +42,52 @@ async def held(treasury: Treasury, *amounts: int, unknown: bool) -> list[str]:
     return ids
 
 
-async def test_holds_in_doubt_are_listed_oldest_first(treasury_service: Treasury, data: Path) -> None:
-    assert (await told(data)).stdout == "no hold is unknown\n"
+async def test_holds_in_doubt_are_listed_oldest_first(
+    treasury_service: Treasury, data: tuple[str, str]
+) -> None:
+    assert (await told(*data)).stdout == "no hold is unknown\n"
     ids = await held(treasury_service, 1234, 500, unknown=True)
     [placed] = await held(treasury_service, 7, unknown=False)
-    listed = await told(data)
+    listed = await told(*data)
     head, *lines = listed.stdout.splitlines()
-    assert head.split() == ["hold", "placed", "(UTC)", "agent", "amount"]
+    assert head.split() == ["hold", "placed", "(UTC)", "agent", "amount", "tenant"]
     shown = [line.split() for line in lines]
     assert [(row[0], *row[3:]) for row in shown] == [
-        (ids[0], "scout", "12.34", "USD"),
-        (ids[1], "scout", "5.00", "USD"),
+        (ids[0], "scout", "12.34", "USD", "acme"),
+        (ids[1], "scout", "5.00", "USD", "acme"),
     ]
     assert all(len(line) <= 80 for line in lines)
     documents = [
-        json.loads(line) for line in (await told(data, "--status", "placed", "--json")).stdout.splitlines()
+        json.loads(line) for line in (await told(*data, "--status", "placed", "--json")).stdout.splitlines()
     ]
     assert [(hold["id"], hold["status"], hold["amount_cents"]) for hold in documents] == [
         (placed, "placed", 7)
     ]
 
 
-async def test_what_is_beyond_the_limit_is_said(treasury_service: Treasury, data: Path) -> None:
+async def test_what_is_beyond_the_limit_is_said(treasury_service: Treasury, data: tuple[str, str]) -> None:
     await held(treasury_service, 1, 2, 3, unknown=True)
-    some = await told(data, "--limit", "2", "--json")
+    some = await told(*data, "--limit", "2", "--json")
     assert (some.exit_code, len(some.stdout.splitlines())) == (0, 2)
     assert some.stderr == "these are the oldest 2, and there are more: see --limit\n"
-    everything = await told(data, "--limit", "3")
+    everything = await told(*data, "--limit", "3")
     assert (len(everything.stdout.splitlines()), everything.stderr) == (4, "")
 
 
-async def test_a_stack_without_an_operator_or_a_treasury_is_told(
-    treasury_service: Treasury, data: Path
-) -> None:
-    write_ready(data, treasury_service.url, None)
-    nobody = await told(data)
-    assert (nobody.exit_code, "this stack has no operator: name one" in nobody.stderr) == (1, True)
-    write_ready(data, treasury_service.url, "somebody's key")
-    refused = await told(data)
-    assert (refused.exit_code, "the treasury refused it: " in refused.stderr) == (1, True)
-    write_ready(data, "http://127.0.0.1:1", "x")
-    away = await told(data)
-    assert (away.exit_code, "the treasury does not answer" in away.stderr) == (1, True)
+async def test_the_holds_of_one_tenant_by_a_connection_string(treasury_service: Treasury) -> None:
+    [hold_id] = await held(treasury_service, 7, unknown=True)
+    dsn = ("--dsn", treasury_service.database.treasury)
+    [line] = (await told(*dsn, "--tenant", "acme", "--json")).stdout.splitlines()
+    assert (json.loads(line)["tenant"], json.loads(line)["id"]) == ("acme", hold_id)
+    assert (await told(*dsn, "--tenant", "globex")).stdout == "no hold is unknown\n"
 
 
-async def test_a_status_that_there_is_not_is_a_wrong_use(data: Path) -> None:
-    assert (await told(data, "--status", "lost")).exit_code == 2
+async def test_a_ledger_that_is_away_is_told(tmp_path: Path) -> None:
+    away = await told("--dsn", "postgresql://nobody@127.0.0.1:1/x")
+    assert (away.exit_code, "the ledger cannot be reached" in away.stderr) == (1, True)
+    nothing = await told("--data", str(tmp_path))
+    assert (nothing.exit_code, "or the ledger with --dsn" in nothing.stderr) == (1, True)
+
+
+async def test_a_status_that_there_is_not_is_a_wrong_use() -> None:
+    assert (await told("--status", "lost")).exit_code == 2

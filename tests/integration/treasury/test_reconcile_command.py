@@ -94,7 +94,22 @@ async def test_what_cannot_be_read_is_said(treasury_service: Treasury, data: Pat
     file.write_text("what,is,this\n")
     code, text = await told(data, "reconcile", str(file), "--provider", "bank")
     assert (code, "is no statement" in text) == (2, True)
-    (data / READY_FILE).write_text(json.dumps({"treasury": "http://127.0.0.1:1", "operator_key": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "why"),
+    [
+        ("http://127.0.0.1:1", "x", "the treasury does not answer"),
+        (None, None, "this stack has no operator: name one"),
+        (None, "somebody's key", "the treasury refused it: "),
+    ],
+)
+async def test_a_stack_without_an_operator_or_a_treasury_is_told(
+    treasury_service: Treasury, data: Path, url: str | None, key: str | None, why: str
+) -> None:
+    ready = {"treasury": url or treasury_service.url, "operator_key": key}
+    (data / READY_FILE).write_text(json.dumps(ready))
+    file = data / "x.csv"
     file.write_text("reference,amount,currency\na,1,USD\n")
     code, text = await told(data, "reconcile", str(file), "--provider", "bank")
-    assert (code, "does not answer" in text) == (1, True)
+    assert (code, why in text) == (1, True)

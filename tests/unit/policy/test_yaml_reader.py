@@ -57,6 +57,7 @@ def test_scalars(text: str, value: object) -> None:
         ("a: *x", "f.yaml:1:4: anchors and aliases are not allowed"),
         ("a: !!str 1", "f.yaml:1:4: the tag"),
         ("a:\n\tb: 1", "f.yaml:2:1: a tab"),
+        ('a: "\\ud800"', "f.yaml:1:4: half a character"),
         ("a: 007", "f.yaml:1:4: 007: readers disagree about a leading zero"),
         ("1: x", "f.yaml:1:1: a key must be text"),
         ("[a]: x", "f.yaml:1:1: a key must be text"),
@@ -77,6 +78,8 @@ def test_what_two_readers_could_take_differently_is_refused(text: str | bytes, t
 
 
 INDENTED = "the indentation is wrong: all "
+ENDED = "the value before this has ended: put all of it in quotes"
+DIRECTIVE = "a line that begins with % or ... has no place in this file: remove it"
 NO_KEY = "no key can stand here: the line is indented too far"
 
 
@@ -97,6 +100,17 @@ NO_KEY = "no key can stand here: the line is indented too far"
         ("a:\n  {b: 1\nc: 2", "3:2: ',' or '}' is missing in the mapping that begins at line 2"),
         ("a: 'x\nb: 1", "1:4: the text in quotes that begins here does not end"),
         ("a: 'x' y", "1:8: text behind a text in quotes: put all of it in quotes"),
+        ("a: 'it''s' {x}", f"1:12: {ENDED}"),
+        ("- 'x' [y]", f"1:7: {ENDED}"),
+        ("a: [b] {c}", f"1:8: {ENDED}"),
+        ("a: 'x' *y", f"1:8: {ENDED}"),
+        ("a: 'x' ? y", f"1:8: {ENDED}"),
+        ('a: "\\xzz"', "1:7: this escape in double quotes wants 2 hexadecimal digits"),
+        ("%YAML 9.9\n---\na: 1", f"1:1: {DIRECTIVE}"),
+        ("%YAML x\n---\na: 1", f"1:7: {DIRECTIVE}"),
+        ("%YAML 1.1\n%YAML 1.1\n---\na: 1", f"2:1: {DIRECTIVE}"),
+        ("%YAML 1.1\na: 1", f"2:1: {DIRECTIVE}"),
+        ("--- a\n... b", f"2:5: {DIRECTIVE}"),
         ("a: [1]]", "1:7: ] does not belong here"),
         ("a: @x", "1:4: a text cannot begin with @: put it in quotes"),
         ('a: "\\q"', "1:6: \\q is no escape in double quotes: write \\\\q, or use single quotes"),

@@ -72,6 +72,13 @@ def test_a_file_has_a_letter_in_one_line(shown: Shown) -> None:
     assert line.rstrip().endswith("{" * 200)
 
 
-@pytest.mark.parametrize("columns", [80, None])
+def test_no_word_becomes_a_picture(shown: Shown) -> None:
+    """An agent may be called so."""
+    odd = ":skull: [bold]x[/]"
+    assert odd in shown([EVENT | {"tenant": odd}], 200)[1]
+    assert shown([LETTER | {"reason": odd}], 80)[1] == f"  reason: {odd}"
+
+
+@pytest.mark.parametrize("columns", [80, 10, 1, None])
 def test_nothing_is_told(shown: Shown, columns: int | None) -> None:
-    assert shown([], columns) == ["nothing is there"]
+    assert "".join(shown([], columns)).replace(" ", "") == "nothingisthere"
