@@ -16,7 +16,6 @@ from adapters.postgres import Connection
 ROLES: Final = (OWNER, "tollhouse_treasury", "tollhouse_relay", "tollhouse_control")
 SCHEMA: Final = "treasury"
 MIGRATIONS: Final = files("treasury") / "sql" / "migrations"
-_STATISTICS_CAN_BE_SET: Final = (18,)
 _FEW_TENANTS: Final = f"""SELECT pg_restore_attribute_stats(
     'schemaname', '{SCHEMA}', 'relname', c.table_name::text, 'attname', 'tenant_id', 'inherited', false,
     'null_frac', 0::real, 'avg_width', 16, 'n_distinct', 1::real
@@ -49,10 +48,9 @@ async def _expect_few_tenants(connection: Connection) -> None:
 
     Every key begins with the tenant. A planner that takes it for as rare as an id finds a row as cheaply
     among all of its tenant, and sessions keep the plans that they made when the ledger was new. What is
-    measured later (ANALYZE, autovacuum) takes the place of this.
+    measured later (ANALYZE, autovacuum) takes the place of this. Statistics can be set since PostgreSQL 18.
     """
-    if connection.get_server_version() >= _STATISTICS_CAN_BE_SET:
-        await connection.execute(_FEW_TENANTS)
+    await connection.execute(_FEW_TENANTS)
 
 
 async def _ensure_role(connection: Connection, role: str, password: str) -> None:
