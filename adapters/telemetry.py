@@ -3,7 +3,8 @@
 Two nets hold secrets back: a value under a key that names a secret or a body is never written, whatever
 it is, and credentials inside a URL are cut out of every text. Texts are cut to `TEXT_CHARS_MAX`.
 `bind_correlation` puts a request's correlation id on every line that is logged while it is handled.
-uvicorn's and other libraries' lines come out in the same form: start uvicorn with `log_config=None`.
+uvicorn's and other libraries' lines come out in the same form: start uvicorn with `log_config=None`. A line
+that cannot be written fails nobody.
 """
 
 import logging
@@ -11,11 +12,13 @@ import logging.config
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 import structlog
 from structlog.typing import Processor
+
+from adapters.log_sink import LogSink
 
 TEXT_CHARS_MAX: Final = 2_000
 DEPTH_MAX: Final = 6
@@ -56,13 +59,14 @@ def configure_logging(service: str, level: str = "info") -> None:
         name_service,
     ]
     finish: list[Processor] = [structlog.processors.format_exc_info, redact]
+    sink = LogSink(sys.stderr.buffer, service)
     structlog.configure(
         processors=[*shared, *finish, structlog.processors.JSONRenderer(serializer=_json_bytes)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", sink)),
         cache_logger_on_first_use=False,
     )
-    logging.config.dictConfig(_stdlib(level, shared, finish))
+    logging.config.dictConfig(_stdlib(level, shared, finish, sink))
 
 
 def redact(_logger: Any, _method: str, line: _Line) -> _Line:
@@ -94,7 +98,7 @@ def _json_text(line: Any, **_options: Any) -> str:
     return _json_bytes(line).decode()
 
 
-def _stdlib(level: str, shared: list[Processor], finish: list[Processor]) -> dict[str, Any]:
+def _stdlib(level: str, shared: list[Processor], finish: list[Processor], sink: LogSink) -> dict[str, Any]:
     """The standard library's logging, turned into the same lines; uvicorn's access lines are left out."""
     return {
         "version": 1,
@@ -110,9 +114,7 @@ def _stdlib(level: str, shared: list[Processor], finish: list[Processor]) -> dic
                 ],
             }
         },
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}
-        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sink, "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "uvicorn": {"handlers": [], "level": level.upper(), "propagate": True},

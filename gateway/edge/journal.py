@@ -221,8 +221,8 @@ class Journal:
         if failure is None:
             self._write_on()
         else:
-            log.error("journal_unavailable", why=str(failure) or repr(failure), records=len(batch))
             self._keep_notes(batch if _is_the_disks(failure) else [])
+            log.error("journal_unavailable", why=str(failure) or repr(failure), records=len(batch))
 
     def _void_late(self, batch: list[Waiting]) -> None:
         """Who waited for these was refused meanwhile, so nothing is sent under their holds."""

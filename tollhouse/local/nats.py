@@ -65,7 +65,7 @@ class Nats:
         """Write the configuration; its path."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / "nats.conf"
-        write_whole(path, json.dumps(self._configuration(), indent=2))
+        write_whole(path, json.dumps(self._configuration(), indent=2, ensure_ascii=False))
         return path
 
     def is_ready(self) -> bool:
