@@ -66,6 +66,7 @@ class Listener(HttpToolsProtocol):
         idle: Connections,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.url = b""
         self._limits = limits
         self._idle = idle
         self._in_head = False
@@ -104,9 +105,7 @@ class Listener(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         if self._head_bytes > self._limits.head_bytes_max:
-            self._refuse(
-                "headers_too_large", f"a request's head may have {self._limits.head_bytes_max} bytes"
-            )
+            self._refuse_head()
         else:
             self._wait(self._limits.head_timeout_s, "head")
 
@@ -116,6 +115,12 @@ class Listener(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._discarded_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target, or a piece of it; one that is longer than a whole head may be ends here."""
+        super().on_url(url)
+        if self._has_long_target():
+            raise httptools.HttpParserError("too long a target")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is none."""
@@ -196,12 +201,21 @@ class Listener(HttpToolsProtocol):
         """Answer a broken request; behind a whole call that is under way, after that one's answer."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started):
-            self._refuse("malformed", _MALFORMED)
+            if self._has_long_target():
+                self._refuse_head()
+            else:
+                self._refuse("malformed", _MALFORMED)
         elif cycle.more_body:
             self.transport.close()
         else:
             cycle.keep_alive = False
             self.flow.pause_reading()
+
+    def _has_long_target(self) -> bool:
+        return len(self.url) > self._limits.head_bytes_max
+
+    def _refuse_head(self) -> None:
+        self._refuse("headers_too_large", f"a request's head may have {self._limits.head_bytes_max} bytes")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         limits = self._limits

@@ -48,13 +48,17 @@ def list_events(
     dead: Annotated[bool, typer.Option("--dead", help="The dead letters instead.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="How many at most.")] = 50,
     after: Annotated[
-        int | None, typer.Option(help="Only those behind this place.", show_default="the newest")
+        int | None,
+        typer.Option(
+            help="Only those behind this place, the first of them.",
+            show_default="the last events that --limit allows, and dead letters from the first",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
     data: Data = None,
     nats: Nats = None,
 ) -> None:
-    """List events or dead letters, oldest first.
+    """List the latest events, or dead letters; the oldest of those shown comes first.
 
     A terminal without room for all of it shows the ends of workflows' ids and no ids of events.
     """

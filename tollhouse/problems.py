@@ -90,6 +90,10 @@ _NO_CURRENCY: Final = frozenset({"string_too_long", "string_too_short", "value_e
 _WHOLE_NUMBER: Final = frozenset({"int_type", "int_from_float", "int_parsing"})
 
 
+_COUNTED: Final = {"string_too_": "character", "too_": "member"}
+"""What is counted in a value that is too short or too long, by how pydantic's word for it begins."""
+
+
 def wording(kind: str, message: str, context: Mapping[str, Any], path: Path, value: Any) -> str:
     """One pydantic error in words: what the value must be, and what it is."""
     if kind == "missing":
@@ -101,8 +105,23 @@ def wording(kind: str, message: str, context: Mapping[str, Any], path: Path, val
     if kind in _WHOLE_NUMBER:
         cents = " of cents" if str(path[-1]).endswith("_cents") else ""
         return f"must be a whole number{cents}, got {shown(value)}"
+    if bounds := _bounds(kind, context):
+        got = len(value) if isinstance(value, list | dict) else shown(value)
+        return f"{bounds}, got {got}"
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}, got {shown(value)}"
     expected = _EXPECTED.get(kind)
     if expected is None:
         expected = message.removeprefix("Input should be ")
         expected = expected if expected is message else f"must be {expected}"
     return f"{expected}, got {shown(value)}"
+
+
+def _bounds(kind: str, context: Mapping[str, Any]) -> str:
+    """How much there must be in a value; nothing where another mistake is meant."""
+    counted = next((what for begins, what in _COUNTED.items() if kind.startswith(begins)), None)
+    word, key = ("least", "min_length") if kind.endswith("short") else ("most", "max_length")
+    if counted is None or key not in context:
+        return ""
+    bound = context[key]
+    return f"must have at {word} {bound} {counted}{'' if bound == 1 else 's'}"

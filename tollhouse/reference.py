@@ -24,7 +24,8 @@ Made from the code by `python -m tollhouse.reference`; a test fails when the two
 
 Every service reads its settings once, at its start, from the environment; a wrong one ends the start with its
 name and what is allowed. Settings that end in `_file` name a file (0600) instead of holding a secret. In
-`tollhouse.yaml` a setting stands in the section of its service, in lower case and without the prefix:
+[`tollhouse.yaml`](tollhouse-yaml.md) a setting stands in the section of its service, in lower case and
+without the prefix:
 
 ```yaml
 gateway: {upstream_timeout_s: 5}

@@ -69,12 +69,27 @@ def publish(data: Path, registry: Mapping[str, Any], gateway: Mapping[str, Any])
         write_whole(data / OPERATORS, _text(registry["operators"]))
 
 
+def tenant_of(data: Path) -> str:
+    """The tenant of the stack. Raises NoRegistry."""
+    return str(_registry(data)["tenant"])
+
+
+def roles_known(data: Path, agent: str, tenant: str) -> set[str]:
+    """The roles by which the gateway knows this agent, configured or by other keys. Raises NoRegistry."""
+    registry = _registry(data)
+    subjects = (each for issuer in registry["issuers"] for each in issuer["subjects"].values())
+    return {
+        str(known["role"])
+        for known in (*registry["keys"].values(), *subjects)
+        if (known["agent"], known["tenant"]) == (agent, tenant)
+    }
+
+
 def add_key(data: Path, key: str, agent: str, role: str, tenant: str | None) -> str:
     """Let this key in, as this agent; answers the tenant that it is of. Raises NoRegistry."""
-    if not (data / REGISTRY).exists():
-        raise NoRegistry(str(data))
+    _registry(data)
     with _alone(data):
-        registry = _read(data / REGISTRY)
+        registry = _registry(data)
         later = _read(data / KEYS) if (data / KEYS).exists() else {}
         tenant = tenant or str(registry["tenant"])
         entry = {fingerprint(key): {"agent": agent, "role": role, "tenant": tenant}}
@@ -101,6 +116,12 @@ def _alone(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _registry(data: Path) -> Any:
+    if not (data / REGISTRY).exists():
+        raise NoRegistry(str(data))
+    return _read(data / REGISTRY)
 
 
 def _read(path: Path) -> Any:

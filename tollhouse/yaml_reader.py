@@ -247,13 +247,20 @@ def _unknown(document: Document, model: type[BaseModel], errors: list[dict[str, 
 def _problem(document: Document, error: dict[str, Any]) -> Problem:
     """A pydantic error, at its place in the document."""
     path, value = _found(document.value, error["loc"], keep_last=error["type"] == "missing")
-    told = problems.wording(error["type"], error["msg"], error.get("ctx", {}), path, value)
-    return document.problem(path, told, at_key=error["loc"][-1:] == ("[key]",))
+    at_key = error["loc"][-1:] == ("[key]",)
+    meant = path[-1] if at_key else value
+    told = problems.wording(error["type"], error["msg"], error.get("ctx", {}), path, meant)
+    return document.problem(path, told, at_key=at_key)
 
 
 def _other_branch(error: Any, errors: list[Any]) -> bool:
-    """Whether this only says that a union's other branch was not meant: one branch was looked into."""
+    """Whether this only says that a union's other branch was not meant: one branch was looked into.
+
+    What may be a whole number or a fraction is told to be no number at all, once.
+    """
     loc = error["loc"][:-1]
+    if error["loc"][-1:] == ("int",) and any(each["loc"] == (*loc, "float") for each in errors):
+        return True
     return error["type"].endswith("_type") and any(
         each["loc"][: len(loc)] == loc and len(each["loc"]) > len(loc) + 1 for each in errors
     )

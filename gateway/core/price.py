@@ -92,6 +92,8 @@ def price(call: Call, principal: Principal, prices: PriceTable) -> Spend | None:
     rule = role.rule(call.name) if role and call.kind == "tool_call" else None
     if rule is None:
         return None
+    if call.content == "opaque" and "argument" in rule:
+        raise unpriceable(f"{_teller(rule)} was not read: the body's Content-Type is not application/json")
     amount_cents, currency = _amount(rule, call.arguments, prices.currency)
     if not 0 < amount_cents <= AMOUNT_CENTS_MAX:
         raise unpriceable(f"{_teller(rule)} must come to 1 to {AMOUNT_CENTS_MAX} minor units of {currency}")

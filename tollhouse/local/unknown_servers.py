@@ -1,7 +1,9 @@
-"""Tools of a policy whose server `tollhouse.yaml` does not have: an odd thing, and no mistake.
+"""Tools of a policy that the servers of `tollhouse.yaml` do not have: an odd thing, and no mistake.
 
-The server may come later. Until then nothing can be called by such a name, which a slip of the pen looks like
-too. What needs both files is told here; what a policy alone says oddly is in `tollhouse.policy.warnings`.
+The server is not there, or it is of the other kind: tools of an HTTP server are named by method and path,
+those of an MCP server are not. The server may come later. Until then nothing can be called by such a name,
+which a slip of the pen looks like too. What needs both files is told here; what a policy alone says oddly is
+in `tollhouse.policy.warnings`.
 """
 
 from collections.abc import Iterable
@@ -9,6 +11,7 @@ from typing import Final
 
 from tollhouse.config import TREASURY, Config
 from tollhouse.policy.document import PolicyDocument
+from tollhouse.policy.tool_names import is_http, may_be_http
 from tollhouse.problems import Path, shown
 from tollhouse.yaml_reader import read_document
 
@@ -16,13 +19,12 @@ NAMED_MAX: Final = 10
 
 
 def unknown_servers(config: Config, policy: PolicyDocument) -> list[str]:
-    """One warning a server that is not there, at the first tool of it."""
-    known = {*config.servers, TREASURY}
+    """One warning a server, at the first tool that it does not have."""
     places: dict[str, list[Path]] = {}
     for role, part in policy.roles.items():
         for position, tool in enumerate(part.tools):
             server = server_of(tool.name)
-            if server is not None and server not in known:
+            if server is not None and not _has(config, server, tool.name.removeprefix(f"{server}.")):
                 places.setdefault(server, []).append(("roles", role, "tools", position))
     if not places:
         return []
@@ -30,6 +32,15 @@ def unknown_servers(config: Config, policy: PolicyDocument) -> list[str]:
     return [
         str(source.problem(found[0], _told(config, server, len(found)))) for server, found in places.items()
     ]
+
+
+def _has(config: Config, server: str, tool: str) -> bool:
+    """Whether there is such a server that may have such a tool. No name at all is told elsewhere."""
+    if server == TREASURY or not tool:
+        return True
+    if server not in config.servers:
+        return False
+    return may_be_http(tool) if config.servers[server].kind == "http" else not is_http(tool)
 
 
 def server_of(tool: str) -> str | None:
@@ -40,8 +51,16 @@ def server_of(tool: str) -> str | None:
 
 def _told(config: Config, server: str, tools: int) -> str:
     others = f" ({tools} tools of it are named)" if tools > 1 else ""
-    there = f"{config.path.name} has no server {shown(server)}"
-    return f"{there}: until it has, nothing can be called by this{others}; {_listed(config.servers)}"
+    if server not in config.servers:
+        there = f"{config.path.name} has no server {shown(server)}"
+        return f"{there}: until it has, nothing can be called by this{others}; {_listed(config.servers)}"
+    kind, form = (
+        ("an HTTP", f"are named by method and path, such as {server}.GET /path")
+        if config.servers[server].kind == "http"
+        else ("an MCP", f"have no method and path: {server}.TOOL")
+    )
+    alike = f" (so are {tools - 1} more)" if tools > 1 else ""
+    return f"{server} is {kind} server, whose tools {form}; nothing can be called by this{alike}"
 
 
 def _listed(servers: Iterable[str]) -> str:

@@ -11,12 +11,14 @@ from tollhouse.policy.revision import NotABundle
 from tollhouse.policy.status import status
 from tollhouse.problems import DocumentError
 
-policy_app = typer.Typer(name="policy", help="Write, check and build policy.", no_args_is_help=True)
+policy_app = typer.Typer(
+    name="policy", help="Check and build a policy, and say which one is in force.", no_args_is_help=True
+)
 
 
 @policy_app.callback()
 def policy() -> None:
-    """Write, check and build policy."""
+    """Check and build a policy, and say which one is in force."""
 
 
 @policy_app.command()

@@ -7,6 +7,7 @@ comparisons. Rego then only looks fields up and compares them. The syntax is tol
 docs/reference/policy-document.md.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product
@@ -191,7 +192,7 @@ def _membership(name: Token, op: str, literals: tuple[Token, ...]) -> Comparison
 def _typed(name: Token, operator: Token, literal: Token) -> int | str:
     """The literal's value, where it is of the field's type."""
     if name in NUMBERS:
-        return _number(name, literal)
+        return _number(name, operator, literal)
     if name not in TEXTS:
         known = ", ".join((*NUMBERS, *TEXTS))
         raise _wrong(name, f"the field {str(name)!r} does not exist; there are {known}")
@@ -202,10 +203,12 @@ def _typed(name: Token, operator: Token, literal: Token) -> int | str:
     return str(literal)[1:-1]
 
 
-def _number(name: Token, literal: Token) -> int:
+def _number(name: Token, operator: Token, literal: Token) -> int:
     largest = NUMBERS[str(name)]
     if literal.type != "INTEGER":
-        raise _wrong(literal, f"{name} is a whole number: write it without quotes, as {name} > 1")
+        meant = literal[1:-1] if re.fullmatch("[0-9]+", literal[1:-1]) else "1"
+        example = f"{name} {operator} " + (f"[{meant}]" if operator in {"in", "not in"} else meant)
+        raise _wrong(literal, f"{name} is a whole number: write it without quotes, as {example}")
     if not 0 <= int(literal) <= largest:
         raise _wrong(literal, f"{name} is a number from 0 to {largest}, got {literal}")
     return int(literal)

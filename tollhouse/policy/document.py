@@ -31,6 +31,7 @@ _PRICE_FORMS: Final = (
 )
 PAYEE: Final = "{payee}"
 _ACCOUNTS: Final = re.compile(r"[A-Za-z0-9._:@/*-]*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _GLOB_MAGIC: Final = re.compile(r"[?\[\]{}\\]")
 
 
@@ -43,6 +44,13 @@ def _glob(text: str) -> str:
 def _accounts(text: str) -> str:
     if not _ACCOUNTS.fullmatch(text.replace(PAYEE, "")):
         raise ValueError(f"an account has letters, digits and ._:@/-, a pattern also * and {PAYEE}")
+    return text
+
+
+def _version(text: str) -> str:
+    """Requests name it and answers show it; what cannot be seen in it cannot be told apart."""
+    if odd := _CONTROL.search(text):
+        raise ValueError(f"must have no control characters, and has {odd[0]!a}")
     return text
 
 
@@ -184,7 +192,7 @@ class SpendRule(Written):
 class PolicyDocument(Written):
     """The whole document. `currency` is that of all its amounts, budgets and ceilings."""
 
-    version: str = Field(min_length=1, max_length=100)
+    version: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_version)]
     currency: Currency
     budgets: SharedBudgets | None = None
     roles: dict[RoleName, Role]

@@ -9,30 +9,36 @@ from typing import Any, Final
 
 from tollhouse.policy.argument_rule import ArgumentRule
 from tollhouse.policy.document import PAYEE, PolicyDocument, Role, Tool
+from tollhouse.policy.tool_names import never_called
 from tollhouse.problems import Problem
 from tollhouse.yaml_reader import Document
 
 TERMS: Final = ("arguments", "price", "approval")
 NUMBERS: Final = frozenset({"number", "integer"})
 OF_OTHER_TYPES: Final = frozenset({"pattern", "min_length", "max_length", "items", "min_items", "max_items"})
+OWN_ACCOUNTS: Final = "tollhouse:"
 WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 
 
 def warnings_of(source: Document, policy: PolicyDocument) -> list[Problem]:
     """All of them, each at the tool or the spend section that it is about, role by role."""
-    return [warning for name, role in policy.roles.items() for warning in _of(name, role, source)]
+    return [
+        warning for name, role in policy.roles.items() for warning in _of(name, role, source, policy.currency)
+    ]
 
 
-def _of(name: str, role: Role, source: Document) -> Iterator[Problem]:
+def _of(name: str, role: Role, source: Document, currency: str) -> Iterator[Problem]:
     for position, tool in enumerate(role.tools):
         for told in (
             *_grants_all(name, tool),
+            *never_called(tool.name),
+            *_in_another_currency(tool, currency),
             *_escapable(role, tool),
             *_never_priced(tool),
             *_never_within(role, tool),
         ):
             yield source.problem(("roles", name, "tools", position), told)
-    for told in _credits_anybody(name, role):
+    for told in (*_credits_anybody(name, role), *_credits_nobody(name, role)):
         yield source.problem(("roles", name, "spend"), told)
 
 
@@ -47,6 +53,25 @@ def _credits_anybody(name: str, role: Role) -> Iterator[str]:
         yield (
             f"payees binds whom {name} may name, and any account may be credited for it:"
             f" say which with recipients, such as [{PAYEE}] for an account of the payee's name"
+        )
+
+
+def _credits_nobody(name: str, role: Role) -> Iterator[str]:
+    """The ledger's own accounts are credited by no execution."""
+    recipients = (role.spend and role.spend.recipients) or []
+    if recipients and all(account.startswith(OWN_ACCOUNTS) for account in recipients):
+        yield (
+            f"recipients names accounts of the ledger itself alone ({OWN_ACCOUNTS}…), which nobody may"
+            f" credit: every execution of {name} is refused"
+        )
+
+
+def _in_another_currency(tool: Tool, currency: str) -> Iterator[str]:
+    """No budget can be charged with it."""
+    if tool.price and tool.price.currency not in {None, currency}:
+        yield (
+            f"{tool.name} is priced in {tool.price.currency}, and the policy's currency is {currency}:"
+            " every call of it is refused"
         )
 
 

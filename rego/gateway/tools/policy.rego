@@ -52,6 +52,7 @@ refusals contains reason if {
 # custom:
 #   code: argument_refused
 refusals contains reason if {
+	_were_read(input)
 	some name, rule in _granted.arguments
 	some limit in _broken(name, rule)
 	reason := {
@@ -86,7 +87,7 @@ refusals contains reason if {
 	not _were_read(input)
 	reason := {
 		"code": "argument_refused",
-		"message": "the arguments could not be read",
+		"message": _unread,
 	}
 }
 
@@ -145,6 +146,10 @@ _arguments_hold(call, granted) if {
 
 # Null and false are given too: they have the name of a type.
 _is_given(call, name) if type_name(call.action.arguments[name])
+
+_unread := "the body was not read, since its Content-Type is not application/json" if {
+	input.resource.content == "opaque"
+} else := "the arguments could not be read"
 
 _were_read(call) if {
 	call.resource.content in {"json", "none"}

@@ -175,8 +175,12 @@ async def test_requests_under_way_are_bounded_and_nothing_else_counts_as_one() -
     ("said", "status", "code"),
     [
         (b"GARBAGE\r\n\r\n", 400, "malformed"),
+        (b"\x16\x03\x01", 400, "malformed"),
         (b"GET http://s/now HTTP/1.1\r\nHost: s\r\n\r\n", 400, "malformed"),
         (b"GET /now HTTP/1.1\r\nX: " + b"a" * 2_000, 431, "headers_too_large"),
+        (b"GET /" + b"a" * 2_000, 431, "headers_too_large"),
+        (b"GET /" + b"a" * 2_000 + b" HTTP/1.1\r\n\r\n", 431, "headers_too_large"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 431, "headers_too_large"),
         (POST + b"Content-Length: 1001\r\n\r\n" + b"a" * 1_001, 413, "body_too_large"),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"64\r\n" + b"a" * 100 + b"\r\nzz", 400, "malformed"),
     ],

@@ -93,6 +93,7 @@ async def test_json_is_judged_by_its_members_and_sent_as_the_very_bytes(
     assert listed.json()["code"] == "argument_refused"
     opaque = await gateway.request("POST", "/tools/search/pay", content=b'{"amount": 501}')
     assert opaque.json()["code"] == "argument_refused"
+    assert "its Content-Type is not application/json" in opaque.json()["detail"]
     assert len(tool.requests) == 1
 
 

@@ -208,6 +208,29 @@ def test_a_tool_of_a_server_that_is_not_there_is_warned_of_once_a_server(folder:
 
 
 @pytest.mark.requirement("OPS-04")
+@pytest.mark.requirement("POL-02")
+def test_a_tool_that_a_server_of_its_kind_cannot_have_is_warned_of_once_a_server(folder: Path) -> None:
+    fine = ["search.*", "search.G*", "search.GET /x", "search.* /x", "bank.pay", "bank.GET*", "bank.*"]
+    odd = ["search.flights", "search.fl-*", "search.GET x", "bank.GET /x", '"bank."']
+    tools = "".join(f"      - {name}\n" for name in (*fine, *odd))
+    (folder / "policy.yaml").write_text(
+        f'version: "1"\ncurrency: USD\nroles:\n  executive: {{}}\n  executor:\n    tools:\n{tools}'
+    )
+    told = compile_policy(read(folder, GOOD), folder / "bundle").warnings
+    assert [each.partition("executor.")[2] for each in told] == [
+        "tools[11]: bank. names no tool: no call has this name",
+        (
+            "tools[7]: search is an HTTP server, whose tools are named by method and path, such as"
+            " search.GET /path; nothing can be called by this (so are 2 more)"
+        ),
+        (
+            "tools[10]: bank is an MCP server, whose tools have no method and path: bank.TOOL;"
+            " nothing can be called by this"
+        ),
+    ]
+
+
+@pytest.mark.requirement("OPS-04")
 @pytest.mark.parametrize(
     ("servers", "told"),
     [(0, "; it has none"), (12, "; it has s00, s01, s02, s03, s04, s05, s06, s07, s08, s09 and 2 more")],

@@ -288,6 +288,40 @@ def test_a_key_of_a_role_that_the_policy_does_not_know_is_made_with_a_warning(
     assert told.out.startswith("toll_")
 
 
+@pytest.mark.requirement("GW-02")
+@pytest.mark.parametrize("by", ["keys", "issuers"])
+def test_a_second_role_of_an_agent_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    scout = {"agent": "scout", "role": "executor", "tenant": "acme"}
+    known = {"keys": {"ab": scout}, "issuers": [{"subjects": {"s": scout}}]}
+    publish(tmp_path, {**REGISTRY_OF_ONE, by: known[by]}, {"sha": {"name": "gateway"}})
+    for role, tenant in (("executor", None), ("viewer", "globex")):
+        assert create(tmp_path, "scout", role, tenant) == 0
+        assert "already" not in capsys.readouterr().err
+    assert create(tmp_path, "scout", "executive", None) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: scout is known with the role executor already; with this key it has the role executive\n"
+    )
+
+
+@pytest.mark.requirement("GW-02")
+def test_a_key_says_when_it_is_known_and_that_its_tenant_is_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
+    assert create(tmp_path, "scout", "executor", "globex") == 0
+    assert capsys.readouterr().err == (
+        "warning: globex is not the tenant of this stack, acme, whose operators see nothing of scout\n"
+        "scout (executor, globex) is known to the gateway as soon as the stack runs. Shown only now:\n"
+    )
+    with Lock(tmp_path / LOCK):
+        assert create(tmp_path, "scout", "executor", "acme") == 0
+    assert capsys.readouterr().err == (
+        "scout (executor, acme) is known to the gateway within a second. Shown only now:\n"
+    )
+
+
 def test_a_key_for_another_tenant(tmp_path: Path) -> None:
     publish(tmp_path, REGISTRY_OF_ONE, {"sha": {"name": "gateway"}})
     assert add_key(tmp_path, "key", "scout", "executor", "globex") == "globex"

@@ -55,6 +55,19 @@ def test_a_fixed_price_names_its_rule_purpose_and_payee() -> None:
     assert (spend.purpose, spend.payee, spend.price) == ("tool_call", "bank", FIXED)
 
 
+@pytest.mark.requirement("GW-10")
+@pytest.mark.parametrize("rule", [by_argument(), per_unit(2) | {"argument": "amount"}])
+def test_a_price_in_a_body_that_was_not_read_says_so(rule: dict[str, Any]) -> None:
+    unread = send_money()._replace(content="opaque")
+    with pytest.raises(Denied) as refused:
+        price(unread, EXECUTOR, prices({"bank.send_money": rule}))
+    assert refused.value.detail == (
+        "the argument 'amount', which tells the price, was not read: the body's Content-Type is not"
+        " application/json"
+    )
+    assert price(unread, EXECUTOR, prices({"bank.send_money": FIXED})) is not None
+
+
 METERED = {
     "kind": "metered",
     "rate_cents": 2,

@@ -49,8 +49,12 @@ def test_a_condition_becomes_any_of_all_comparisons(text: str, compiled: object)
         ),
         (
             "amount_cents > '5'",
-            "column 16 of the condition: amount_cents is a whole number: write it without",
+            (
+                "column 16 of the condition: amount_cents is a whole number: write it without quotes,"
+                " as amount_cents > 5"
+            ),
         ),
+        ("hour not in ['late']", "hour is a whole number: write it without quotes, as hour not in [1]"),
         ("payee == 5", "column 10 of the condition: payee is text: write it in quotes, as payee == '5'"),
         ("payee > 'a'", "column 7 of the condition: payee is text, which can only be compared with"),
         ("hour in [1, 'x']", "column 13 of the condition: hour is a whole number"),

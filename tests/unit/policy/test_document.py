@@ -283,3 +283,35 @@ def test_the_commands(tmp_path: Path) -> None:
     every = written(tmp_path, f'{HEAD}  r: {{tools: ["*"]}}')
     told = "policy.yaml:4:15: roles.r.tools[0]: * grants every tool"
     assert told in run(policy_app, ["check", str(every)]).output
+
+
+@pytest.mark.requirement("POL-04")
+@pytest.mark.parametrize("version", ["\\0", "1\\n", "\\x7f", "\\x9b1"])
+def test_a_version_has_nothing_in_it_that_cannot_be_seen(tmp_path: Path, version: str) -> None:
+    told = refusal(tmp_path, f'version: "{version}"\ncurrency: USD\nroles: {{}}\n')
+    assert told.startswith("policy.yaml:1:10: version: must have no control characters, and has '\\")
+
+
+@pytest.mark.requirement("POL-02")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("minimum: .nan", "minimum: must be a number, got '.nan'"),
+        ("maximum: true", "maximum: must be a number, got true"),
+        ("enum: []", "enum: must have at least 1 member, got 0"),
+        (f"enum: [{'1, ' * 1001}]", "enum: must have at most 1000 members, got 1001"),
+        (f"pattern: {'a' * 501}", f"pattern: must have at most 500 characters, got '{'a' * 59}…"),
+    ],
+)
+def test_a_mistake_is_told_once_and_in_plain_words(tmp_path: Path, words: str, told: str) -> None:
+    found = refusal(tmp_path, f"{HEAD}  r: {{tools: [{{name: a.b, arguments: {{x: {{{words}}}}}}}]}}\n")
+    assert found.partition("arguments.x.")[2] == told
+
+
+@pytest.mark.requirement("POL-02")
+def test_a_name_that_none_may_have_is_repeated(tmp_path: Path) -> None:
+    told = "roles.'a b': must match ^[A-Za-z0-9_.-]{1,64}$, got 'a b'"
+    assert refusal(tmp_path, f'{HEAD}  "a b": {{}}\n').endswith(told)
+    rule = '{name: "", condition: hour < 1, action: deny}'
+    told = refusal(tmp_path, f"{HEAD}  r: {{}}\nspend_rules: [{rule}]\n")
+    assert told.endswith("name: must have at least 1 character, got ''")

@@ -86,6 +86,16 @@ def test_a_price_above_the_ceiling_is_told(tmp_path: Path, price: str, cents: in
         ("payees: []", []),
         ('payees: [a], recipients: ["ACC-{payee}"]', []),
         ("payees: [a], recipients: []", []),
+        (
+            'recipients: ["tollhouse:operating", "tollhouse:*"]',
+            [
+                (
+                    "recipients names accounts of the ledger itself alone (tollhouse:…), which nobody may"
+                    " credit: every execution of r is refused"
+                )
+            ],
+        ),
+        ('recipients: ["tollhouse:operating", "ACC-1"]', []),
         ("ceiling_cents: 5", []),
     ],
 )
@@ -147,6 +157,63 @@ def test_a_price_that_no_call_can_have_is_told(tmp_path: Path, tool: str, why: s
     assert told.endswith(" is refused")
 
 
+@pytest.mark.requirement("GW-10")
+def test_a_price_in_a_currency_that_is_not_the_documents_is_told(tmp_path: Path) -> None:
+    priced = "{{name: bank.pay, price: {{argument: amount, currency: {}}}}}"
+    assert warnings(tmp_path, priced.format("USD")) == []
+    assert warnings(tmp_path, priced.format("EUR")) == [
+        (
+            "6:9: roles.r.tools[0]: bank.pay is priced in EUR, and the policy's currency is USD:"
+            " every call of it is refused"
+        )
+    ]
+
+
+@pytest.mark.requirement("POL-01")
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("web.get /x", "methods are in capitals, GET /x"),
+        ("web.Get /x/*", "methods are in capitals, GET /x/*"),
+        ("web.GET /a/../b", "the path has a dot segment"),
+        ("web.GET /*/..", "the path has a dot segment"),
+        ("web.GET /a//b", "the path has an empty segment or a character that must not stand there"),
+        ("web.GET /a b", "the path has an empty segment or a character that must not stand there"),
+        ("web.GET /%61", "this path is written /a"),
+        ("web.GET /x?n=3", "the query is no part of a tool's name, it is its arguments"),
+    ],
+)
+def test_a_name_that_no_call_over_http_can_have_is_told(tmp_path: Path, name: str, why: str) -> None:
+    assert warnings(tmp_path, f'"{name}"') == [f"6:9: roles.r.tools[0]: {name}: {why}: no call has this name"]
+
+
+@pytest.mark.requirement("POL-01")
+@pytest.mark.parametrize(("name", "half"), [("b.", "tool"), (".x", "server"), (".*", "server")])
+def test_a_name_without_one_of_its_halves_is_told(tmp_path: Path, name: str, half: str) -> None:
+    [told] = warnings(tmp_path, f'"{name}"')
+    assert told == f"6:9: roles.r.tools[0]: {name} names no {half}: no call has this name"
+
+
+@pytest.mark.requirement("POL-01")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "web.GET /",
+        "web.GET /a/*",
+        "web.GET /a.b/..c",
+        "web.GET /*%C3*",
+        "web.GET /%C3%A9",
+        "web.*",
+        "web.GET*",
+        "*.get_x",
+        "approve_spend",
+        "bank.get the balance",
+    ],
+)
+def test_a_name_that_a_call_can_have_is_not_told(tmp_path: Path, name: str) -> None:
+    assert warnings(tmp_path, f'"{name}"') == []
+
+
 @pytest.mark.parametrize(
     "tool",
     [
@@ -154,7 +221,7 @@ def test_a_price_that_no_call_can_have_is_told(tmp_path: Path, tool: str, why: s
         f"{{name: bank.pay, arguments: {{to: {{}}}}, additional_arguments: true, {BY_AMOUNT}}}",
         "{name: bank.pay, arguments: {o: {type: object}}, price: {argument: o.sum}}",
         '{name: "web.GET /pages", price: {fixed_cents: 2}}',
-        '{name: "web.POST /GET /pages", price: {argument: n}}',
+        '{name: "web.POST /GET%20/pages", price: {argument: n}}',
         "{name: web.GET, price: {argument: n}}",
         *(
             f"{{name: bank.pay, arguments: {{amount: {rule}}}, {BY_AMOUNT}}}"
