@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from adapters.telemetry import configure_logging
+from adapters.tether import end_with_parent
 from gateway.config import Settings
 from gateway.edge import decisions, http_tools, listener, mcp
 from gateway.edge.ingress import Receive, Request, Scope, Send
@@ -173,10 +174,11 @@ def serve(settings: Settings) -> None:
 
 
 def _worker(settings: Settings) -> App:
-    """One worker's application, made in its own process.
+    """One worker's application, in a process of its own that ends with its parent and frees the port.
 
     The journal's thread must get the interpreter back from the event loop soon after each commit.
     """
+    end_with_parent()
     configure_logging("gateway", settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return App(settings)

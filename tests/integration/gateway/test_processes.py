@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from gateway.edge.journal import journals
@@ -113,6 +114,19 @@ async def test_workers_share_the_port_and_each_keeps_its_journal(
                 await until_ended(client, decision_id)
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) in {0, -signal.SIGTERM}
+
+
+@pytest.mark.requirement("OPS-04")
+async def test_workers_end_with_their_parent_however_it_ends(
+    opa: OpaServer, tool: Upstream, tmp_path: Path
+) -> None:
+    """They would keep the port and the journals from the gateway that is started in its place."""
+    async with served(opa, tool, tmp_path, workers=2) as (process, _):
+        await eventually(lambda: len(journals(tmp_path / "journal")) == 2, 20)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        await process.wait()
+        await eventually(lambda: not any(worker.is_running() for worker in workers), 20)
 
 
 @pytest.mark.requirement("OPS-04")
